@@ -1,0 +1,1 @@
+"""Ray Ingest: broker ticks in, exact one-minute candles in Redis, on Ray."""

@@ -1,0 +1,49 @@
+"""Every error a user can meet, each with the exit code the command line gives it."""
+
+
+class RayIngestError(Exception):
+    """Base of all errors raised on purpose; its text is one line a person can act on."""
+
+    exit_code = 1
+
+
+class ConfigError(RayIngestError):
+    """A setting is unknown, mistyped or contradicts another; raised before anything starts."""
+
+    exit_code = 2
+
+
+class InputError(RayIngestError):
+    """A file or tape given by the user can't be read as ticks."""
+
+    exit_code = 3
+
+
+class StoreError(RayIngestError):
+    """The Redis or Valkey server is absent, unfit, or refuses to work."""
+
+    exit_code = 4
+
+
+class StoreUnreachableError(StoreError):
+    """The server can't be reached at all, now; the same call may succeed later."""
+
+
+class FencedError(StoreError):
+    """This owner has been replaced: another incarnation holds the partition now."""
+
+
+class OffsetError(StoreError):
+    """A batch does not continue the committed offset of its producer."""
+
+
+class UnknownInstrumentError(RayIngestError):
+    """The instrument has no candles in the store; the text names near matches."""
+
+    exit_code = 5
+
+
+class ActorError(RayIngestError):
+    """An actor failed in a way that restarting it did not mend."""
+
+    exit_code = 6

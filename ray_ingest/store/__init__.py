@@ -1,0 +1,1 @@
+"""The store: key names, Lua scripts, connections, the embedded server."""
