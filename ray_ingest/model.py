@@ -117,16 +117,23 @@ DAY_HEADER = np.dtype(
         ("newest_slot", "<i2"),
         ("confirmed_slot", "<i2"),
         ("open_slot", "<i2"),
+        ("first_slot", "<i2"),
         ("superseded", "<u2"),
-        ("reserved", "<u4"),
+        ("reserved", "<u2"),
         ("volume_before", "<i8"),
         ("volume_lowest", "<i8"),
     ]
 )
 """The 40 bytes before the records of a day string: magic "RI", layout version 1, session date as YYYYMMDD,
-minute of the day (IST) of slot 0, number of slots; then the store's own working state: newest slot any tick
-touched, slot of the last closed candle, slot of the running candle (-1: none), 1 when a newer day exists,
-highest cumulative volume of all minutes before the newest, lowest of the day (-1: none)."""
+minute of the day (IST) of slot 0, number of slots; then the store's own working state, where -1 is none:
+newest slot any tick touched, slot of the last closed candle, slot of the running candle, first slot with a
+cumulative volume, 1 when a newer day exists, highest cumulative volume of all minutes before the newest,
+lowest of the day."""
+
+ROW = np.dtype([("minute", "<u2"), ("kind", "<u2"), ("group", "<u4"), *CANDLE.descr])
+"""One row of a commit, 88 bytes: a partial candle of one instrument and minute of the day (IST), `kind` 0, or
+the order to close that minute, `kind` 1. In a partial candle `volume` is the tape's traded quantity (-1 where
+the feed sends cumulative volume or none), and `ticks` is 0 in a phase that makes no candles."""
 
 DAY_MAGIC = b"RI"
 DAY_VERSION = 1

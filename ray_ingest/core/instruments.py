@@ -70,6 +70,7 @@ class InstrumentTable:
         self._token_of: dict[tuple[str, str], str] = {}
         self._faults: list[int] = []
         self._fault_array: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self._index_array: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -97,3 +98,9 @@ class InstrumentTable:
         if len(self._fault_array) != len(self._faults):
             self._fault_array = np.array(self._faults, np.uint8)
         return self._fault_array
+
+    def is_index(self) -> npt.NDArray[np.bool_]:
+        """One flag an id: True for an index, which has no volume. An index is what trades on `…_INDEX`."""
+        if len(self._index_array) != len(self.entries):
+            self._index_array = np.array([e.exchange.endswith("_INDEX") for e in self.entries], np.bool_)
+        return self._index_array

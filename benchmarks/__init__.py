@@ -1,0 +1,1 @@
+"""What `make bench` measures; start with README.md beside this file."""

@@ -1,0 +1,316 @@
+-- Purpose: one flush of a partition, all or nothing: check owner and offsets, merge partial candles into the
+--   day strings, close and amend candles, refresh the lists, append events, move the offsets. Everything is
+--   read and checked before the first write, because an error in a script rolls nothing back.
+-- KEYS: 1 partition's meta HASH; 2 its instruments HASH; 3 its closed STREAM;
+--   4… key stems, one a group; a group is one instrument's rows of one session day, ascending by date
+-- ARGV: 1 owner token; 2 JSON [[producer, from, to], …] offsets in ticks; 3 JSON {counter: increment};
+--   4 groups, packed: date YYYYMMDD u32, first minute of the day and slots u16 (minutes), name length u8 and
+--     bytes; 5 rows, packed, ascending by group and minute, 88 bytes each (model.ROW);
+--   6 JSON {date: [expiry of its lists, expiry of its day string]} (epoch ms as text);
+--   7 expiry of lists of days gone by (epoch ms); 8 stream entries older than this go (epoch ms);
+--   9 and 10 suffix of the latest and of the confirmed list
+-- Returns: {candles closed, candles amended}
+-- Errors: FENCED another owner holds the partition; OFFSET a batch doesn't continue its producer's offset;
+--   BADKEY a key holds something that isn't ours
+
+local meta_key, instruments_key, closed_key = KEYS[1], KEYS[2], KEYS[3]
+local owner, offsets, counters = ARGV[1], cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
+local groups, rows = ARGV[4], ARGV[5]
+local expiries, past_expire_at_ms, trim_before_ms = cjson.decode(ARGV[6]), ARGV[7], ARGV[8]
+local latest_suffix, confirmed_suffix = ARGV[9], ARGV[10]
+
+local FIRST_STEM = 4
+local GROUP_FORMAT, ROW_FORMAT, ROW_SIZE = '<I4I2I2Bc0', '<I2I2I4' .. string.sub(RECORD_FORMAT, 2), 88
+local CLOSE_ORDER, NOWHERE = 1, math.huge
+
+local holder = call('HGET', meta_key, 'owner')
+if holder ~= owner then
+  return redis.error_reply('FENCED partition is held by ' .. tostring(holder))
+end
+for _, range in ipairs(offsets) do
+  local committed = tonumber(call('HGET', meta_key, 'offset:' .. range[1]) or '0')
+  if committed ~= range[2] then
+    return redis.error_reply('OFFSET ' .. range[1] .. ' is at ' .. integer(committed) .. ', not ' ..
+      integer(range[2]))
+  end
+end
+local stream_type = call('TYPE', closed_key).ok
+if stream_type ~= 'stream' and stream_type ~= 'none' then
+  return redis.error_reply('BADKEY ' .. closed_key .. ' is a ' .. stream_type .. ', not a stream')
+end
+
+-- Days by key, and in the order they are written. A day's fields are its header's, and: `records` by slot as
+-- they will be, `has_lists` if it was the newest day before this flush, `dirty` slots,
+-- `closed` and `amended` slots of this flush, `listed` slots to publish as lists, and `volume_was` by slot.
+local days, day_order, newest_dates = {}, {}, {}
+local closed_count, amended_count = 0, 0
+
+local function add_day(day, stem, expire_at_ms)
+  day.stem, day.expire_at_ms, day.shift, day.open_before = stem, expire_at_ms, 0, day.open
+  day.has_lists = day.superseded == 0
+  day.records, day.dirty, day.closed, day.amended, day.listed, day.volume_was = {}, {}, {}, {}, {}, {}
+  days[day.key] = day
+  day_order[#day_order + 1] = day
+  return day
+end
+
+local function record_of(day, slot)
+  local record = day.records[slot]
+  if not record then
+    record = read_record(day, slot - day.shift)
+    day.records[slot] = record
+  end
+  return record
+end
+
+-- A candle became final: its event, and its lists unless a newer session day has taken them over.
+local function close(day, slot)
+  local record = record_of(day, slot)
+  record[FLAGS] = bit.bor(record[FLAGS], FINAL)
+  if slot == day.open then day.open = -1 end
+  if slot > day.confirmed then day.confirmed = slot end
+  day.closed[slot], day.dirty[slot], day.listed[slot] = true, true, day.superseded == 0
+  closed_count = closed_count + 1
+end
+
+-- A record changed. If its candle is final that is an amendment, one a flush however many rows cause it.
+local function changed(day, slot, record)
+  day.dirty[slot] = true
+  if record[TICKS] > 0 and bit.band(record[FLAGS], FINAL) ~= 0 and not day.closed[slot]
+    and not day.amended[slot] then
+    day.amended[slot], day.listed[slot] = true, day.superseded == 0
+    record[REVISION] = record[REVISION] + 1
+    amended_count = amended_count + 1
+  end
+end
+
+-- A new session day of an instrument: its running candle of the day before is closed, and that day's lists
+-- are its own no more. A day older than the newest one is superseded from the start.
+local function begin_day(key, stem, date, first_minute, slots, expire_at_ms)
+  local superseded = 0
+  local newest_date = newest_dates[stem]
+  if not newest_date then
+    local registered = call('HGET', instruments_key, stem)
+    newest_date = registered and unpack_struct('<I4', registered) or 0
+  end
+  newest_dates[stem] = max(newest_date, date)
+  if newest_date > date then
+    superseded = 1
+  elseif newest_date > 0 and newest_date < date then
+    local previous_key = stem .. integer(newest_date)
+    local previous = days[previous_key]
+    if not previous then
+      previous = read_header(previous_key)
+      if previous then add_day(previous, stem, past_expire_at_ms) end
+    end
+    if previous then
+      if previous.open >= 0 then close(previous, previous.open) end
+      previous.superseded, previous.header_dirty = 1, true
+    end
+  end
+  return add_day({key = key, date = date, first_minute = first_minute, slots = slots, newest = -1,
+    confirmed = -1, open = -1, first = -1, superseded = superseded, before = -1, lowest = -1, is_new = true},
+    stem, expire_at_ms)
+end
+
+local function load_day(stem, date, first_minute, slots, expire_at_ms)
+  local key = stem .. integer(date)
+  local day = days[key]
+  if not day then
+    local header = read_header(key)
+    if not header then return begin_day(key, stem, date, first_minute, slots, expire_at_ms) end
+    day = add_day(header, stem, expire_at_ms)
+  end
+  -- The calendar's hours of this day grew since the string was made: make room in front and behind.
+  local grown = day.first_minute - first_minute
+  local last_minute = max(day.first_minute + day.slots, first_minute + slots)
+  if grown > 0 then
+    day.shift, day.first_minute = grown, first_minute
+    for _, field in ipairs({'newest', 'confirmed', 'open', 'first', 'open_before'}) do
+      if day[field] >= 0 then day[field] = day[field] + grown end
+    end
+  end
+  day.slots = last_minute - day.first_minute
+  return day
+end
+
+-- Ticks are ordered by (cumulative volume, time), where there is none by time alone: of two openings the one
+-- with a volume wins, then the lower volume, then the earlier time, then the earlier offset, which is the
+-- record's; closings likewise, the later offset being the row's.
+local function merge(record, row)
+  local low, high = record[VOLUME_LOW], record[VOLUME_HIGH]
+  local row_low, row_high = row[VOLUME_LOW], row[VOLUME_HIGH]
+  if row[TICKS] > 0 then
+    if record[TICKS] == 0 then
+      for field = OPEN, CLOSE do record[field] = row[field] end
+      record[OI], record[FIRST_MS], record[LAST_MS] = row[OI], row[FIRST_MS], row[LAST_MS]
+    else
+      record[HIGH], record[LOW] = max(record[HIGH], row[HIGH]), min(record[LOW], row[LOW])
+      local opening, row_opening = low < 0 and NOWHERE or low, row_low < 0 and NOWHERE or row_low
+      if row_opening < opening or (row_opening == opening and row[FIRST_MS] < record[FIRST_MS]) then
+        record[OPEN], record[FIRST_MS] = row[OPEN], row[FIRST_MS]
+      end
+      if row_high > high or (row_high == high and row[LAST_MS] >= record[LAST_MS]) then
+        record[CLOSE], record[LAST_MS], record[OI] = row[CLOSE], row[LAST_MS], row[OI]
+      end
+    end
+    record[TICKS] = record[TICKS] + row[TICKS]
+    record[SOURCE] = bit.bor(record[SOURCE], row[SOURCE])
+    record[FLAGS] = bit.bor(record[FLAGS], row[FLAGS])
+  end
+  record[PHASE] = row[PHASE]
+  if row_low >= 0 then
+    record[VOLUME_LOW] = low < 0 and row_low or min(low, row_low)
+    record[VOLUME_HIGH] = max(high, row_high)
+  elseif high < 0 and row[VOLUME] >= 0 then
+    record[VOLUME] = max(record[VOLUME], 0) + row[VOLUME]
+  end
+end
+
+-- Highest cumulative volume of the minutes before `slot`, -1 if none. A positive volume says that its minute
+-- ends above all before it, so the search ends there.
+local function volume_before(day, slot)
+  local highest = -1
+  if day.first < 0 then return highest end
+  for earlier = slot - 1, day.first, -1 do
+    local record = record_of(day, earlier)
+    if record[VOLUME_HIGH] >= 0 then
+      highest = max(highest, record[VOLUME_HIGH])
+      if record[VOLUME] > 0 then break end
+    end
+  end
+  return highest
+end
+
+local function set_volume(day, slot, record, before)
+  local volume = before < 0 and record[VOLUME_HIGH] - day.lowest or max(0, record[VOLUME_HIGH] - before)
+  if volume ~= record[VOLUME] then
+    -- Another row may give it back, so whether this amends a candle shows when all rows are in.
+    day.volume_was[slot] = day.volume_was[slot] or record[VOLUME]
+    record[VOLUME] = volume
+  end
+end
+
+-- A minute's highest cumulative volume rose: it takes volume from those after it, up to the first that ends
+-- above it.
+local function take_from_later(day, slot, before)
+  for later = slot + 1, day.newest do
+    local record = record_of(day, later)
+    if record[VOLUME_HIGH] >= 0 then
+      set_volume(day, later, record, before)
+      if record[VOLUME_HIGH] >= before then break end
+    end
+  end
+end
+
+local function apply_volume(day, slot, record, row_low, high_before)
+  local lowered = day.lowest < 0 or row_low < day.lowest
+  if lowered then day.lowest = row_low end
+  if day.first < 0 or slot < day.first then day.first = slot end
+  local high = record[VOLUME_HIGH]
+  local before = day.before
+  if slot < day.newest then
+    before = volume_before(day, slot)
+    day.before = max(day.before, high)
+  end
+  set_volume(day, slot, record, before)
+  if slot < day.newest and high > high_before then take_from_later(day, slot, max(before, high)) end
+  if lowered and day.first ~= slot then set_volume(day, day.first, record_of(day, day.first), -1) end
+end
+
+local function apply_row(day, minute, row)
+  local slot = minute - day.first_minute
+  if slot > day.newest then
+    if day.newest >= 0 then
+      day.before = max(day.before, record_of(day, day.newest)[VOLUME_HIGH])
+      if day.open >= 0 then close(day, day.open) end
+    end
+    day.newest = slot
+  end
+  local record = record_of(day, slot)
+  local high_before = record[VOLUME_HIGH]
+  merge(record, row)
+  changed(day, slot, record)
+  if row[VOLUME_LOW] >= 0 then apply_volume(day, slot, record, row[VOLUME_LOW], high_before) end
+  if record[TICKS] > 0 and bit.band(record[FLAGS], FINAL) == 0 then
+    if slot < day.newest or day.superseded == 1 then
+      close(day, slot)
+    else
+      day.open = slot
+    end
+  end
+end
+
+local group_at, group, day = 1, -1, nil
+for row_at = 1, #rows, ROW_SIZE do
+  local minute, kind, row_group = unpack_struct('<I2I2I4', rows, row_at)
+  if row_group ~= group then
+    group = row_group
+    local date, first_minute, slots, name
+    date, first_minute, slots, name, group_at = unpack_struct(GROUP_FORMAT, groups, group_at)
+    local expiry = expiries[integer(date)]
+    day = load_day(KEYS[FIRST_STEM + group], date, first_minute, slots, expiry[1])
+    day.name, day.history_expire_at_ms = name, expiry[2]
+  end
+  if kind == CLOSE_ORDER then
+    local slot = minute - day.first_minute
+    if slot == day.open then close(day, slot) end
+  else
+    apply_row(day, minute, {select(4, unpack_struct(ROW_FORMAT, rows, row_at))})
+  end
+end
+
+for _, touched in ipairs(day_order) do
+  for slot, volume in pairs(touched.volume_was) do
+    local record = touched.records[slot]
+    if record[VOLUME] ~= volume then changed(touched, slot, record) end
+  end
+end
+
+-- From here on only writes.
+
+local events = {}
+for _, day in ipairs(day_order) do
+  if day.is_new then
+    call('SET', day.key, pack_header(day) .. string.rep('\0', day.slots * RECORD_SIZE))
+    call('PEXPIREAT', day.key, day.history_expire_at_ms)
+  elseif day.shift > 0 then
+    local records = call('GETRANGE', day.key, HEADER_SIZE, -1)
+    call('SET', day.key, pack_header(day) .. string.rep('\0', day.shift * RECORD_SIZE) .. records, 'KEEPTTL')
+  else
+    call('SETRANGE', day.key, 0, pack_header(day))
+  end
+  local expire_at_ms = day.expire_at_ms
+  for slot in pairs(day.dirty) do
+    local record = day.records[slot]
+    call('SETRANGE', day.key, HEADER_SIZE + slot * RECORD_SIZE, pack_record(record))
+    if day.closed[slot] or day.amended[slot] then
+      events[#events + 1] = day.stem
+      events[#events + 1] = event_value(day, slot, record)
+    end
+    if day.listed[slot] then
+      local code = minute_code(day.first_minute + slot)
+      write_list(day.stem .. code .. ':', record, nil, expire_at_ms)
+      if slot == day.confirmed then
+        write_list(day.stem .. confirmed_suffix, record, code, expire_at_ms)
+      end
+    end
+  end
+  local newest_candle = max(day.open, day.confirmed)
+  if day.has_lists and day.dirty[newest_candle] then
+    write_list(day.stem .. latest_suffix, day.records[newest_candle],
+      minute_code(day.first_minute + newest_candle), expire_at_ms)
+  end
+  if day.superseded == 0 and (day.is_new or day.open ~= day.open_before) then
+    local open_minute = day.open >= 0 and day.first_minute + day.open or NO_MINUTE
+    call('HSET', instruments_key, day.stem, registry_value(day.date, open_minute, day.name))
+  end
+end
+write_events(closed_key, trim_before_ms, events)
+for _, range in ipairs(offsets) do
+  call('HSET', meta_key, 'offset:' .. range[1], integer(range[3]))
+end
+for counter, increment in pairs(counters) do
+  call('HINCRBY', meta_key, counter, integer(increment))
+end
+return {closed_count, amended_count}

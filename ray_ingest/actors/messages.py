@@ -1,0 +1,98 @@
+"""What actors say to each other, as msgpack arrays."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Batch(msgspec.Struct, array_like=True):
+    """The head of one call to an OHLC actor; the ticks themselves follow as `TICK` bytes.
+
+    Ticks are those of `producer` from offset `start` on. `names` are (exchange, token, source) of instrument
+    ids from `names_from` on. `newest_event_ms` is the newest event time the producer has seen in any
+    partition. `idle`: nothing else waits to be sent, so a commit is worth waiting for. `ended`: a bounded
+    producer has no tick after these.
+    """
+
+    producer: str
+    start: int
+    names_from: int
+    names: list[tuple[str, str, str]]
+    newest_event_ms: int
+    live: bool
+    idle: bool
+    ended: bool
+
+
+class Reply(msgspec.Struct, array_like=True):
+    """An OHLC actor's answer, its `committed` offset being the only acknowledgement.
+
+    `rewind`: the call's ticks weren't taken, and the producer is to send again from `committed` on.
+    `names_known` instrument ids of the producer need no more explaining. `trouble` says in words why nothing
+    is committed at present ("" if all is well), `fenced` that this owner has been replaced.
+    """
+
+    committed: int
+    rewind: bool
+    names_known: int
+    settled: bool
+    trouble: str = ""
+    fenced: bool = False
+
+
+class Standing(msgspec.Struct):
+    """Where a producer stands at an OHLC actor: its committed offset, when the store first heard of it
+    (epoch ms), and how many of its ticks that owner rejected or took without a candle, by reason."""
+
+    committed: int
+    since_ms: int
+    counts: dict[str, int]
+
+
+class OhlcStats(msgspec.Struct):
+    """One OHLC actor's figures since it started; times in seconds and epoch ms."""
+
+    name: str
+    owner: str
+    pid: int
+    instruments: int = 0
+    unclassified: int = 0
+    ticks_committed: int = 0
+    ticks_pending: int = 0
+    rows: int = 0
+    flushes: int = 0
+    flush_s: float = 0.0
+    closed: int = 0
+    amended: int = 0
+    store_errors: int = 0
+    open_candles: int = 0
+    watermark_ms: int = 0
+    newest_event_ms: int = 0
+    trouble: str = ""
+    trouble_since_ms: int = 0
+
+
+class FeedStats(msgspec.Struct):
+    """One feed actor's figures since it started. `state` is starting, running, ended, stopped or failed."""
+
+    name: str
+    producer: str
+    pid: int
+    state: str = "starting"
+    error: str = ""
+    exit_code: int = 0
+    received: int = 0
+    repeated: int = 0
+    filtered: int = 0
+    rejected: dict[str, int] = {}
+    samples: list[str] = []
+    sequence: int = 0
+    already_committed: int = 0
+    committed: int = 0
+    queued: int = 0
+    in_flight: int = 0
+    calls: int = 0
+    rewinds: int = 0
+    trouble: str = ""
+    counts: dict[str, int] = {}
+    latency_ms: list[float] = []

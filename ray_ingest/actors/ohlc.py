@@ -1,0 +1,288 @@
+"""The owner of one partition: takes batches in sequence, coalesces them, commits them atomically.
+
+A plain synchronous class; every call advances it, as it has no timer of its own. It never blocks on the store
+while producers have more to send: a commit travels while the next ticks are taken.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import numpy as np
+import redis
+from redis.exceptions import RedisError
+
+from ray_ingest.actors.messages import Batch, OhlcStats, Reply, Standing
+from ray_ingest.core.calendar import Calendar
+from ray_ingest.core.directory import Directory, ProducerNames
+from ray_ingest.core.flush_plan import FlushPlan, Pending, plan_flush
+from ray_ingest.core.intake import Intake
+from ray_ingest.core.sessions import CalendarTable
+from ray_ingest.core.watermark import Watermark, WatermarkSettings
+from ray_ingest.errors import FencedError, OffsetError, StoreError
+from ray_ingest.model import TICK
+from ray_ingest.store.commit import GroupCache, open_ends
+from ray_ingest.store.expiry import Expiry
+from ray_ingest.store.keys import Keys
+from ray_ingest.store.partition import PartitionStore
+from ray_ingest.store.redis import connect, store_error
+
+IDLE_WAIT_S = 0.25
+RETRY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class OhlcSettings:
+    """What an owner is told: its partition, the store, and its pace."""
+
+    partition: int
+    partitions: int
+    url: str
+    prefix: str
+    pool_size: int
+    timeout_s: float
+    health_check_interval_s: int
+    lists_ttl_ms: int
+    history_days: int
+    stream_ms: int
+    flush_interval_s: float
+    flush_duty: float
+    pending_ticks: int
+    watermark: WatermarkSettings
+    calendar: dict[str, Any]
+    scripts: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The actor's name and its repr in the Ray dashboard."""
+        return f"ohlc[{self.partition}/{self.partitions}]"
+
+
+@dataclass(slots=True)
+class _Producer:
+    names: ProducerNames
+    intake: Intake
+
+
+class OhlcPartition:
+    """See the module's text. Raises FencedError from no call: a fenced owner says so in every reply."""
+
+    def __init__(self, settings: OhlcSettings) -> None:
+        self._settings = settings
+        self._calendar = Calendar(CalendarTable.from_mapping(settings.calendar))
+        self._client: redis.Redis = connect(
+            settings.url,
+            pool_size=settings.pool_size,
+            health_check_interval_s=settings.health_check_interval_s,
+            timeout_s=settings.timeout_s,
+        )
+        keys = Keys(settings.prefix)
+        expiry = Expiry(self._calendar, settings.lists_ttl_ms, settings.history_days, settings.stream_ms)
+        self._store = PartitionStore(self._client, keys, settings.partition, settings.scripts, expiry)
+        self._uuid = uuid4().hex
+        self._directory = Directory(self._calendar)
+        self._groups = GroupCache(self._directory, self._calendar, keys)
+        self._producers: dict[str, _Producer] = {}
+        self._watermark = Watermark(settings.watermark)
+        self._pending: list[Pending] = []
+        self._pending_ticks = 0
+        self._under_way: FlushPlan | None = None
+        self._begun_s = 0.0
+        self._next_flush_s = 0.0
+        self._next_try_s = 0.0
+        self._fenced = False
+        self._stats = OhlcStats(settings.name, "", os.getpid())
+        self._meta: dict[str, int] = {}
+        self._recover()
+
+    def __repr__(self) -> str:
+        return self._settings.name
+
+    def push(self, head: bytes, ticks: bytes) -> bytes:
+        """Take one `Batch` and its ticks; returns a `Reply`. An empty batch is a heartbeat."""
+        batch = msgspec.msgpack.decode(head, type=Batch)
+        if self._stats.trouble and not self._fenced and time.monotonic() >= self._next_try_s:
+            self._recover()
+        if self._stats.trouble:
+            return self._reply(batch.producer, rewind=True)
+        producer = self._producer(batch.producer)
+        if batch.names:
+            producer.names.extend(batch.names_from, batch.names)
+        rewind = not self._take(producer, batch, np.frombuffer(ticks, TICK))
+        if not rewind:
+            now_ms = _now_ms()
+            self._stats.newest_event_ms = max(self._stats.newest_event_ms, batch.newest_event_ms)
+            self._watermark.hear(batch.producer, batch.newest_event_ms, now_ms, batch.live)
+            if batch.ended:
+                self._watermark.end(batch.producer)
+        self._advance(wait=batch.idle)
+        return self._reply(batch.producer, rewind)
+
+    def standing(self, producer: str) -> bytes:
+        """A `Standing`: what is committed of a producer; asked before its first batch and after errors."""
+        if self._stats.trouble and not self._fenced:
+            self._recover()
+        since_ms = 0
+        if not self._stats.trouble:
+            try:
+                since_ms = self._store.since_ms(producer, _now_ms())
+            except RedisError as error:
+                self._fail(str(store_error(self._client, error)))
+        known = self._producer(producer)
+        prefix = f"count:{producer}:"
+        counts = {k.removeprefix(prefix): v for k, v in self._meta.items() if k.startswith(prefix)}
+        return msgspec.msgpack.encode(Standing(known.intake.committed, since_ms, counts))
+
+    def stats(self) -> bytes:
+        """`OhlcStats` as of now."""
+        self._stats.instruments = len(self._directory)
+        self._stats.unclassified = self._directory.unclassified
+        self._stats.ticks_pending = self._pending_ticks
+        self._stats.open_candles = self._directory.open_candles
+        return msgspec.msgpack.encode(self._stats)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Commit everything taken; False when the store didn't answer in time."""
+        deadline_s = time.monotonic() + timeout_s
+        while (self._pending or self._store.busy) and not self._stats.trouble:
+            if time.monotonic() > deadline_s:
+                return False
+            self._advance(wait=True)
+        return not self._stats.trouble
+
+    def close(self) -> None:
+        """Let go of the store; the actor is about to be terminated."""
+        self._store.close()
+        self._client.close()
+
+    def _take(self, producer: _Producer, batch: Batch, ticks: np.ndarray[Any, Any]) -> bool:
+        """Whether the batch continues the producer's sequence; then its new ticks are pending."""
+        if len(ticks) and int(ticks["instrument"].max()) >= len(producer.names):
+            return False
+        fresh = producer.intake.accept(batch.start, len(ticks))
+        if fresh is None:
+            return False
+        ticks = ticks[fresh]
+        if len(ticks):
+            self._pending.append(Pending(batch.producer, producer.names, ticks))
+            self._pending_ticks += len(ticks)
+        return True
+
+    def _advance(self, wait: bool) -> None:
+        """Collect a commit's reply, begin the next one; `wait` for it when nothing else is to do."""
+        try:
+            self._collect(
+                self._settings.timeout_s if self._pending_ticks > self._settings.pending_ticks else 0
+            )
+            if not self._store.busy and (wait or time.monotonic() >= self._next_flush_s):
+                self._begin()
+            if wait and self._store.busy:
+                self._collect(IDLE_WAIT_S)
+        except FencedError as error:
+            self._fenced = True
+            self._fail(f"fenced: {error}")
+        except (OffsetError, StoreError) as error:
+            self._fail(str(error))
+        except RedisError as error:
+            self._fail(str(store_error(self._client, error)))
+
+    def _collect(self, timeout_s: float) -> None:
+        if not self._store.busy:
+            return
+        reply = self._store.poll(timeout_s)
+        if reply is None:
+            if time.monotonic() - self._begun_s > self._settings.timeout_s:
+                raise redis.exceptions.TimeoutError("no answer to a commit")
+            return
+        plan, self._under_way = self._under_way, None
+        for producer in self._producers.values():
+            producer.intake.commit()
+        if plan is None:
+            return
+        for counter, increment in plan.counters.items():
+            self._meta[counter] = self._meta.get(counter, 0) + increment
+        took_s = time.monotonic() - self._begun_s
+        pause_s = took_s * (1 / self._settings.flush_duty - 1)
+        self._next_flush_s = time.monotonic() + max(self._settings.flush_interval_s, pause_s)
+        stats = self._stats
+        stats.ticks_committed += plan.ticks
+        stats.rows += len(plan.rows)
+        stats.flushes += 1
+        stats.flush_s += took_s
+        stats.closed += reply[0]
+        stats.amended += reply[1]
+
+    def _begin(self) -> None:
+        now_ms = _now_ms()
+        watermark_ms = self._watermark.at(now_ms)
+        self._stats.watermark_ms = watermark_ms
+        if not self._pending and not self._directory.due(watermark_ms):
+            return
+        pending, self._pending, self._pending_ticks = self._pending, [], 0
+        plan = plan_flush(pending, self._directory, self._calendar, watermark_ms)
+        offsets = [
+            (name, *producer.intake.begin())
+            for name, producer in self._producers.items()
+            if producer.intake.accepted > producer.intake.committed
+        ]
+        self._store.begin(self._groups.flush_of(plan, offsets), now_ms)
+        self._under_way = plan
+        self._begun_s = time.monotonic()
+
+    def _recover(self) -> None:
+        """Claim the partition, or find that it is still ours, and forget all that isn't committed."""
+        self._next_try_s = time.monotonic() + RETRY_S
+        self._pending, self._pending_ticks, self._under_way = [], 0, None
+        try:
+            claim = self._store.claim(self._uuid)
+        except FencedError as error:
+            self._fenced = True
+            self._fail(f"fenced: {error}")
+            return
+        except RedisError as error:
+            self._fail(str(store_error(self._client, error)))
+            return
+        self._meta = claim.meta
+        self._directory.reopen(open_ends(claim))
+        for name, producer in self._producers.items():
+            producer.intake.reset(claim.meta.get(f"offset:{name}", 0))
+        self._stats.owner = claim.owner
+        self._stats.trouble, self._stats.trouble_since_ms = "", 0
+
+    def _fail(self, why: str) -> None:
+        self._stats.store_errors += 1
+        if not self._stats.trouble:
+            self._stats.trouble_since_ms = _now_ms()
+        self._stats.trouble = why
+
+    def _producer(self, name: str) -> _Producer:
+        known = self._producers.get(name)
+        if known is None:
+            intake = Intake.at(self._meta.get(f"offset:{name}", 0))
+            known = self._producers[name] = _Producer(ProducerNames(self._directory), intake)
+        return known
+
+    def _reply(self, name: str, rewind: bool) -> bytes:
+        producer = self._producer(name)
+        intake = producer.intake
+        settled = not self._store.busy and not self._directory.due(self._stats.watermark_ms)
+        return msgspec.msgpack.encode(
+            Reply(
+                intake.committed,
+                rewind,
+                len(producer.names),
+                settled and intake.committed == intake.accepted,
+                self._stats.trouble,
+                self._fenced,
+            )
+        )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,188 @@
+"""One producer's line to one OHLC actor: a bounded window of calls, answered in order, rewound on trouble."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import ray
+from ray.exceptions import RayError
+
+from ray_ingest.actors.messages import Batch, Reply, Standing
+from ray_ingest.core.instruments import InstrumentTable
+from ray_ingest.core.outbox import Outbox
+
+STANDING_TIMEOUT_S = 10.0
+LATENCIES_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """Sizes and times of a line: ticks a batch, calls in flight, seconds."""
+
+    batch_ticks: int
+    window_calls: int
+    linger_s: float
+    heartbeat_s: float
+    idle_heartbeat_s: float = 1.0
+
+
+class Sender:
+    """Sends an `Outbox` to an owner and keeps it in step with the owner's committed offset.
+
+    Nothing here waits but `resume`; `step` does what can be done now. After any failed call it stops, lets
+    the calls in flight end, asks the owner where it stands, and goes on from there.
+    """
+
+    def __init__(
+        self, owner: Any, producer: str, table: InstrumentTable, live: bool, settings: SenderSettings
+    ) -> None:
+        self._owner = owner
+        self._producer = producer
+        self._table = table
+        self._live = live
+        self._settings = settings
+        self.outbox = Outbox()
+        self.standing = Standing(0, 0, {})
+        self.newest_event_ms = 0
+        self.source_ended = False
+        self.settled = False
+        self.trouble = ""
+        self.fenced = False
+        self.calls = 0
+        self.rewinds = 0
+        self.latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._names_known = 0
+        self._calls: deque[tuple[Any, bool]] = deque()
+        self._waiting_since_s: deque[tuple[int, float]] = deque()
+        self._stopped = False
+        self._last_call_s = 0.0
+        self._retry_at_s = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Calls not answered yet."""
+        return len(self._calls)
+
+    @property
+    def done(self) -> bool:
+        """The source has ended and the owner has committed its last tick and closed its last minute."""
+        return self.source_ended and self.settled and not self._calls
+
+    def resume(self) -> Standing:
+        """Ask the owner where this producer stands, and continue there. Raises RayError."""
+        reply = ray.get(self._owner.standing.remote(self._producer), timeout=STANDING_TIMEOUT_S)
+        self.standing = msgspec.msgpack.decode(reply, type=Standing)
+        self.outbox.rewind(max(self.standing.committed, self.outbox.committed))
+        self._names_known = 0
+        self._stopped = False
+        self.trouble = ""
+        return self.standing
+
+    def append(self, ticks: npt.NDArray[np.void], received_s: float) -> None:
+        """More ticks (TICK rows) of the sequence, received at `received_s` (monotonic clock)."""
+        if len(ticks):
+            self.outbox.append(ticks)
+            self._waiting_since_s.append((self.outbox.end, received_s))
+
+    def step(self, source_idle: bool) -> bool:
+        """Collect answers and send what may be sent; True if anything happened.
+
+        `source_idle`: no further tick is at hand, so what there is goes now or after the linger time.
+        """
+        worked = self._collect()
+        if self._stopped:
+            if self._calls or time.monotonic() < self._retry_at_s:
+                return worked
+            try:
+                self.resume()
+            except RayError as error:
+                self._stop(str(error).splitlines()[0])
+                return True
+            self.rewinds += 1
+        while len(self._calls) < self._settings.window_calls and self._may_send(source_idle):
+            self._send(source_idle)
+            worked = True
+        return worked
+
+    def waitable(self) -> list[Any]:
+        """The oldest call in flight, for whoever wants to sleep until it is answered."""
+        return [self._calls[0][0]] if self._calls else []
+
+    def _may_send(self, source_idle: bool) -> bool:
+        unsent = self.outbox.unsent
+        now_s = time.monotonic()
+        if unsent >= self._settings.batch_ticks:
+            return True
+        if unsent:
+            oldest_s = self._waiting_since_s[0][1] if self._waiting_since_s else 0.0
+            return self.source_ended or (source_idle and now_s - oldest_s >= self._settings.linger_s)
+        if self._calls or self.done:
+            return False
+        restless = self.source_ended or len(self.outbox) > 0
+        pause_s = self._settings.heartbeat_s if restless else self._settings.idle_heartbeat_s
+        return now_s - self._last_call_s >= pause_s
+
+    def _send(self, source_idle: bool) -> None:
+        start, ticks = self.outbox.take(self._settings.batch_ticks)
+        empty = self.outbox.unsent == 0
+        if len(ticks):
+            self.newest_event_ms = max(self.newest_event_ms, int(ticks["event_time_ms"].max()))
+        ended = self.source_ended and empty
+        names = self._table.entries[self._names_known :]
+        head = Batch(
+            self._producer,
+            start,
+            self._names_known,
+            [(entry.exchange, entry.token, entry.source) for entry in names],
+            self.newest_event_ms,
+            self._live,
+            source_idle and empty,
+            ended,
+        )
+        call = self._owner.push.remote(msgspec.msgpack.encode(head), ticks.tobytes())
+        self._calls.append((call, ended))
+        self._names_known = len(self._table)
+        self._last_call_s = time.monotonic()
+        self.calls += 1
+
+    def _collect(self) -> bool:
+        worked = False
+        while self._calls:
+            call, ended = self._calls[0]
+            if not ray.wait([call], timeout=0, fetch_local=False)[0]:
+                break
+            worked = True
+            self._calls.popleft()
+            try:
+                reply = msgspec.msgpack.decode(ray.get(call), type=Reply)
+            except RayError as error:
+                self._stop(str(error).splitlines()[0])
+                continue
+            self._heed(reply, ended)
+        return worked
+
+    def _heed(self, reply: Reply, ended: bool) -> None:
+        self.fenced = self.fenced or reply.fenced
+        self.trouble = reply.trouble
+        if reply.rewind:
+            self._stop(reply.trouble)
+            return
+        if self._stopped:
+            return
+        self.settled = ended and reply.settled and reply.committed == self.outbox.end
+        self.outbox.acknowledge(reply.committed)
+        now_s = time.monotonic()
+        while self._waiting_since_s and self._waiting_since_s[0][0] <= reply.committed:
+            self.latency_ms.append((now_s - self._waiting_since_s.popleft()[1]) * 1000)
+
+    def _stop(self, why: str) -> None:
+        self._stopped = True
+        self.trouble = why
+        self.settled = False
+        self._retry_at_s = time.monotonic() + (0.2 if why else 0.0)

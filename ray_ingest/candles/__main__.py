@@ -1,0 +1,151 @@
+"""`python -m ray_ingest.candles`: the read API in a terminal, as tab-separated values in a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+
+from ray_ingest.candles.api import INTERVALS, Candles
+from ray_ingest.errors import RayIngestError
+from ray_ingest.store.records import Candle
+from ray_ingest.terminal import candle_chart, history_table, latest_table
+
+_INTERRUPTED = 130
+_CHART_HEIGHT = 24
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or that of the error whose one line goes to stderr."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[Candles, argparse.Namespace], None] = arguments.command
+    try:
+        with Candles(arguments.url, prefix=arguments.prefix, data_dir=arguments.data_dir) as candles:
+            command(candles, arguments)
+            sys.stdout.flush()
+    except RayIngestError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; what Python would flush at exit has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ray_ingest.candles",
+        description="Show candles of a store; without --url, of the embedded one.",
+    )
+    store = parser.add_mutually_exclusive_group()
+    store.add_argument("--url", help="address of the store: redis://…, rediss://… or unix://…")
+    store.add_argument("--data-dir", type=Path, help="folder of the embedded store")
+    parser.add_argument("--prefix", default="", help="redis.prefix of the store's keys")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    commands.add_parser("list", help="all instruments").set_defaults(command=_list)
+    for name, text in (("latest", "the newest candle"), ("confirmed", "the last closed candle")):
+        several = commands.add_parser(name, help=f"{text} of these instruments, or of all")
+        several.add_argument("instruments", nargs="*", metavar="INSTRUMENT")
+        several.set_defaults(command=_newest, which=name)
+    for name, text, command in (
+        ("history", "the candles of a range", _history),
+        ("chart", "a candle chart of a range", _chart),
+    ):
+        ranged = commands.add_parser(name, help=f"{text}, by default of the newest session day")
+        ranged.add_argument("instrument", metavar="INSTRUMENT", help="such as 'NSE_FO|8765'")
+        ranged.add_argument("--start", help="2026-11-20 or 2026-11-20T09:15, in IST")
+        ranged.add_argument("--end", help="the range ends before it; a date is its midnight")
+        ranged.set_defaults(command=command)
+        if command is _history:
+            ranged.add_argument("--interval", default=INTERVALS[0], help=f"one of {', '.join(INTERVALS)}")
+            form = ranged.add_mutually_exclusive_group()
+            form.add_argument("--csv", action="store_true", help="comma-separated values")
+            form.add_argument("--json", action="store_true", help="one JSON object a line")
+    follow = commands.add_parser(
+        "follow", help="closed candles of these instruments, or of all, as they come"
+    )
+    follow.add_argument("instruments", nargs="*", metavar="INSTRUMENT")
+    follow.add_argument("--from-id", default="$", help="$ (new ones), 0 (all kept), a stream id or epoch ms")
+    follow.set_defaults(command=_follow)
+    return parser
+
+
+def _list(candles: Candles, arguments: argparse.Namespace) -> None:
+    for name in candles.instruments():
+        print(name)
+
+
+def _newest(candles: Candles, arguments: argparse.Namespace) -> None:
+    read = candles.latest if arguments.which == "latest" else candles.confirmed
+    found = read(arguments.instruments or candles.instruments())
+    rows = [candle for candle in found.values() if candle is not None]
+    if sys.stdout.isatty():
+        Console().print(latest_table(rows))
+        return
+    print("\t".join(field.name for field in fields(Candle)))
+    for candle in rows:
+        print(_line(candle))
+
+
+def _history(candles: Candles, arguments: argparse.Namespace) -> None:
+    frame = candles.history(arguments.instrument, arguments.start, arguments.end, arguments.interval)
+    text = frame.with_columns(pl.col("timestamp").dt.strftime("%Y-%m-%dT%H:%M:%S%:z"))
+    if arguments.json:
+        print(text.write_ndjson(), end="")
+    elif arguments.csv:
+        print(text.write_csv(), end="")
+    elif sys.stdout.isatty():
+        Console().print(history_table(frame))
+    else:
+        print(text.write_csv(separator="\t"), end="")
+
+
+def _chart(candles: Candles, arguments: argparse.Namespace) -> None:
+    frame = candles.history(arguments.instrument, arguments.start, arguments.end)
+    console = Console()
+    print(
+        candle_chart(
+            frame,
+            arguments.instrument,
+            console.width,
+            min(console.height - 1, _CHART_HEIGHT) if console.is_terminal else _CHART_HEIGHT,
+            colour=console.is_terminal and not console.no_color,
+        )
+    )
+
+
+def _follow(candles: Candles, arguments: argparse.Namespace) -> None:
+    with closing(candles.follow(arguments.instruments or None, from_id=arguments.from_id)) as closed:
+        for candle in closed:
+            print(_line(candle), flush=True)
+
+
+def _line(candle: Candle) -> str:
+    """The candle's fields separated by tabs, in `Candle`'s order; null is empty."""
+    return "\t".join(_text(getattr(candle, field.name)) for field in fields(candle))
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case datetime():
+            return value.isoformat()
+    return str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

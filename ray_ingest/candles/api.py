@@ -1,0 +1,205 @@
+"""`Candles`: what readers see of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self, TypeVar, overload
+
+import polars as pl
+import redis
+from redis.exceptions import RedisError
+
+from ray_ingest.candles.follow import closed_candles, stream_positions
+from ray_ingest.candles.ranges import dates_between, day_at, day_bounds_ms, instant_ms
+from ray_ingest.candles.reader import DayReader, SlotOf, confirmed_slot, latest_slot
+from ray_ingest.errors import ConfigError, StoreError
+from ray_ingest.model import date_number, day_of
+from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
+from ray_ingest.store.keys import Keys
+from ray_ingest.store.records import Candle, Day, candle_frame
+from ray_ingest.store.redis import connect, store_error
+from ray_ingest.store.registry import Known, Registry
+
+INTERVALS = ("1m",)
+LONGEST_BLOCK_MS = 5_000  # the client gives up waiting for a reply then
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@contextmanager
+def _one_line(client: redis.Redis) -> Iterator[None]:
+    """The library's errors as ours, which a person can act on."""
+    try:
+        yield
+    except RedisError as error:
+        raise store_error(client, error) from None
+
+
+def _one_line_errors(method: Callable[Concatenate[Candles, P], R]) -> Callable[Concatenate[Candles, P], R]:
+    @wraps(method)
+    def call(self: Candles, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with _one_line(self._client):
+            return method(self, *args, **kwargs)
+
+    return call
+
+
+class Candles:
+    """Candles of one store; close it, or use it in a `with` statement.
+
+    An instrument is "NSE_FO|8765": the exchange in any case, the token with spaces or underscores. All
+    methods raise UnknownInstrumentError, naming near matches, for one the store doesn't hold,
+    StoreUnreachableError when there is no server, and StoreError when it holds something else or refuses.
+    """
+
+    def __init__(self, url: str | None = None, *, prefix: str = "", data_dir: Path | None = None) -> None:
+        """Connect to the store at `url` (redis://, rediss:// or unix://), its keys beginning with `prefix`.
+
+        Without a url it is the embedded store in `data_dir`, by default the user's own, which is started if
+        it isn't running. Raises ConfigError for a bad url, and when both are given.
+        """
+        if url is not None and data_dir is not None:
+            raise ConfigError("give either a url or a data_dir, not both: a data_dir is of an embedded store")
+        self._server: EmbeddedServer | None = None
+        if url is None:
+            self._server = EmbeddedServer.attach(data_dir or default_data_dir())
+            url = self._server.url
+        self._url = url
+        self._client = connect(url)
+        self._keys = Keys(prefix)
+        self._registry = Registry(self._client, self._keys)
+        self._reader = DayReader(self._client, self._registry)
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store; `follow` ends. An embedded store that nobody else uses stops."""
+        self._closed = True
+        self._client.close()
+        if self._server:
+            self._server.close()
+
+    @_one_line_errors
+    def instruments(self) -> list[str]:
+        """All instruments the store knows, as their feeds wrote them, sorted."""
+        return self._registry.names()
+
+    @overload
+    def latest(self, instruments: str) -> Candle | None: ...  # type: ignore[overload-overlap]
+    @overload
+    def latest(self, instruments: Iterable[str]) -> dict[str, Candle | None]: ...
+    def latest(self, instruments: str | Iterable[str]) -> Candle | dict[str, Candle | None] | None:
+        """The newest candle: the running one, or the last closed one while no newer has begun.
+
+        Of a list: a dict by the names given, read in bulk. None where there is none yet.
+        """
+        return self._newest(instruments, latest_slot)
+
+    @overload
+    def confirmed(self, instruments: str) -> Candle | None: ...  # type: ignore[overload-overlap]
+    @overload
+    def confirmed(self, instruments: Iterable[str]) -> dict[str, Candle | None]: ...
+    def confirmed(self, instruments: str | Iterable[str]) -> Candle | dict[str, Candle | None] | None:
+        """The last closed candle, of today or of the last session day; otherwise like `latest`."""
+        return self._newest(instruments, confirmed_slot)
+
+    @_one_line_errors
+    def candle(self, instrument: str, timestamp: datetime | str) -> Candle | None:
+        """The candle of the minute that holds `timestamp` (without an offset: IST); None if there is none."""
+        moment_ms = instant_ms(timestamp)
+        known = self._known(instrument)
+        day = self._reader.day(known, date_number(day_at(moment_ms)))
+        return day.candle(known.name, moment_ms) if day else None
+
+    @_one_line_errors
+    def history(
+        self,
+        instrument: str,
+        start: datetime | date | str | None = None,
+        end: datetime | date | str | None = None,
+        interval: str = "1m",
+    ) -> pl.DataFrame:
+        """Candles that begin in [start, end), ascending, the running one included, in `FRAME_SCHEMA`.
+
+        Times without an offset are IST, a date is its midnight. Without `end` the range goes through the
+        newest session day; without `start` it is the one day in which `end` lies or which it ends. A holiday
+        or a time without trades gives an empty frame. Raises ConfigError for an interval other than
+        `INTERVALS`, a text that is no time, or a range of more than 3,660 days.
+        """
+        if interval not in INTERVALS:
+            raise ConfigError(f"interval {interval!r} is not supported; there is {', '.join(INTERVALS)}")
+        if start is None and end is None:
+            day = self._reader.newest_day(instrument)
+            if day is None:
+                return candle_frame([], 0, 0)
+            return candle_frame([day], *day_bounds_ms(day_of(day.header.date)))
+        known = self._known(instrument, fresh=end is None)
+        end_ms = day_bounds_ms(day_of(known.date))[1] if end is None else instant_ms(end)
+        start_ms = day_bounds_ms(day_at(end_ms - 1))[0] if start is None else instant_ms(start)
+        return candle_frame(self._reader.days(known, dates_between(start_ms, end_ms)), start_ms, end_ms)
+
+    @_one_line_errors
+    def day(self, instrument: str, session: date | str) -> Day | None:
+        """A session day as it lies in the store, for numpy: its header and all its minutes' records."""
+        return self._reader.day(self._known(instrument), date_number(day_at(instant_ms(session))))
+
+    @_one_line_errors
+    def follow(
+        self, instruments: Iterable[str] | None = None, *, from_id: str = "$", block_ms: int = 1_000
+    ) -> Generator[Candle, None, None]:
+        """Closed and amended candles as they come, of all instruments or of these; waits for the next one.
+
+        From now on ("$", the moment of this call), from the oldest event kept ("0"), or after a stream id or
+        epoch ms. Those closed by one flush come in no particular order, and an event may come twice, never
+        not at all: (instrument, timestamp, revision) identifies it. Ends when it or the `Candles` is closed,
+        the latter within `block_ms`.
+
+        Raises ConfigError for a bad `from_id` or `block_ms`, StoreError when the store was never written to.
+        """
+        if not 0 < block_ms < LONGEST_BLOCK_MS:
+            raise ConfigError(f"block_ms must be above 0 and under {LONGEST_BLOCK_MS:,}, not {block_ms}")
+        stems = None
+        if instruments is not None:
+            stems = frozenset(known.stem for known in self._registry.find(list(instruments)))
+        streams = [self._keys.closed(partition) for partition in range(self._registry.partitions())]
+        if not streams:
+            raise StoreError("nothing was ever written to this store: start python -m ray_ingest.main first")
+        positions = stream_positions(self._client, streams, from_id)
+        return self._follow(positions, stems, block_ms)
+
+    def _follow(
+        self, positions: dict[str, str], stems: frozenset[str] | None, block_ms: int
+    ) -> Generator[Candle, None, None]:
+        with _one_line(self._client), connect(self._url, pool_size=1) as client:
+            try:
+                yield from closed_candles(
+                    client, self._registry, positions, stems, block_ms, lambda: not self._closed
+                )
+            except RedisError:
+                if not self._closed:  # an embedded store may have stopped under a waiting read
+                    raise
+
+    @_one_line_errors
+    def _newest(
+        self, instruments: str | Iterable[str], slot_of: SlotOf
+    ) -> Candle | dict[str, Candle | None] | None:
+        if isinstance(instruments, str):
+            return self._reader.newest([instruments], slot_of)[0]
+        names = list(instruments)
+        return dict(zip(names, self._reader.newest(names, slot_of), strict=True))
+
+    def _known(self, instrument: str, *, fresh: bool = False) -> Known:
+        return self._registry.find([instrument], fresh=fresh)[0]

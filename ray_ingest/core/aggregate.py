@@ -1,0 +1,151 @@
+"""Ticks to partial candles: one row per instrument and minute, in one vectorised pass.
+
+Within a minute ticks are ordered by (cumulative volume, event time), those without a cumulative volume by
+event time, equals by their given order; where a minute has both kinds, those with a volume open and close it.
+The store merges rows of several passes by the same rule, so how ticks are cut into passes never shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ray_ingest.core.order import group_starts, stable_order
+from ray_ingest.model import MINUTE_MS, ROW
+
+_LARGEST = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class PartialCandles:
+    """k rows ascending by (instrument, day, minute): the owner's instrument number (int64), the IST day
+    counted from 1970-01-01 (int64), and the `ROW` itself."""
+
+    instrument: npt.NDArray[np.int64]
+    day: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.void]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTicks:
+    """n ticks (TICK rows, any order) and where each belongs: the owner's instrument number, IST day and
+    minute of that day (int64), phase (uint8) and source flags (uint16)."""
+
+    ticks: npt.NDArray[np.void]
+    instrument: npt.NDArray[np.int64]
+    day: npt.NDArray[np.int64]
+    minute: npt.NDArray[np.int64]
+    phase: npt.NDArray[np.uint8]
+    source: npt.NDArray[np.uint16]
+
+
+def aggregate(placed: PlacedTicks, candle_mask: npt.NDArray[np.bool_]) -> PartialCandles:
+    """Partial candles of `placed`; `candle_mask[phase]` says which phases make candles.
+
+    A row of another phase has `ticks` 0 and only carries the cumulative volume; without one it is left out.
+    """
+    minute_number = placed.day * 1440 + placed.minute
+    if not len(minute_number):
+        return PartialCandles(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, ROW))
+    earliest = int(minute_number.min())
+    span = int(minute_number.max()) - earliest + 1
+    keys = placed.instrument * span + (minute_number - earliest)
+    order = stable_order(keys)
+    keys = keys[order]
+    starts = group_starts(keys)
+    lasts = np.append(starts[1:], len(keys)) - 1
+    ticks = placed.ticks
+    price = ticks["last_price"][order]
+    volume = ticks["day_volume"][order]
+    time_ms = ticks["event_time_ms"][order]
+
+    rows = np.zeros(len(starts), ROW)
+    rows["high"] = np.maximum.reduceat(price, starts)
+    rows["low"] = np.minimum.reduceat(price, starts)
+    rows["volume_low"] = volume[starts]
+    rows["volume_high"] = volume[lasts]
+    opening, closing = starts, lasts
+    disordered = _disordered(keys, starts, volume, time_ms)
+    if len(disordered):
+        opening, closing = starts.copy(), lasts.copy()
+        _order_by_rule(disordered, starts, lasts, volume, time_ms, opening, closing, rows)
+    rows["open"] = price[opening]
+    rows["close"] = price[closing]
+    rows["first_ms"] = time_ms[opening] % MINUTE_MS
+    rows["last_ms"] = time_ms[closing] % MINUTE_MS
+    rows["oi"] = ticks["oi"][order[closing]]
+    rows["ticks"] = lasts - starts + 1
+    rows["volume"] = -1
+    if (volume < 0).any():
+        _add_quantities(rows, starts, volume, ticks["last_qty"][order])
+    firsts = order[starts]
+    rows["source"] = np.bitwise_or.reduceat(placed.source[order], starts)
+    rows["phase"] = placed.phase[firsts]
+    rows["minute"] = placed.minute[firsts]
+    no_candle = ~candle_mask[rows["phase"]]
+    instrument, day = placed.instrument[firsts], placed.day[firsts]
+    if no_candle.any():
+        for name in ("open", "high", "low", "close", "ticks", "first_ms", "last_ms", "source"):
+            rows[name][no_candle] = 0
+        rows["oi"][no_candle] = -1
+        rows["volume"][no_candle] = -1
+        keep = ~no_candle | (rows["volume_low"] >= 0)
+        instrument, day, rows = instrument[keep], day[keep], rows[keep]
+    return PartialCandles(instrument, day, rows)
+
+
+def _disordered(
+    keys: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.intp],
+    volume: npt.NDArray[np.int64],
+    time_ms: npt.NDArray[np.int64],
+) -> npt.NDArray[np.intp]:
+    """Numbers of the groups that aren't in the rule's order as they stand: few, feeds are mostly sorted."""
+    falls = (volume[1:] < volume[:-1]) | ((volume[1:] == volume[:-1]) & (time_ms[1:] < time_ms[:-1]))
+    # A tick without volume before one with volume would open the minute: not in order either.
+    falls |= (volume[:-1] < 0) & (volume[1:] >= 0)
+    falls &= keys[1:] == keys[:-1]
+    return np.unique(np.searchsorted(starts, np.flatnonzero(falls), side="right") - 1)
+
+
+def _order_by_rule(
+    groups: npt.NDArray[np.intp],
+    starts: npt.NDArray[np.intp],
+    lasts: npt.NDArray[np.intp],
+    volume: npt.NDArray[np.int64],
+    time_ms: npt.NDArray[np.int64],
+    opening: npt.NDArray[np.intp],
+    closing: npt.NDArray[np.intp],
+    rows: npt.NDArray[np.void],
+) -> None:
+    """Fill in opening and closing positions and the volume range of the given groups."""
+    sizes = lasts[groups] - starts[groups] + 1
+    number = np.repeat(np.arange(len(groups)), sizes)
+    first = np.cumsum(sizes) - sizes
+    position = np.arange(len(number)) - np.repeat(first, sizes) + np.repeat(starts[groups], sizes)
+    volumes, times = volume[position], time_ms[position]
+    opening_volume = np.where(volumes < 0, _LARGEST, volumes)
+    by_opening = np.lexsort((times, opening_volume, number))
+    opening[groups] = position[by_opening[first]]
+    by_closing = np.lexsort((times, volumes, number))
+    closing[groups] = position[by_closing[first + sizes - 1]]
+    rows["volume_high"][groups] = volume[closing[groups]]
+    rows["volume_low"][groups] = volume[opening[groups]]
+
+
+def _add_quantities(
+    rows: npt.NDArray[np.void],
+    starts: npt.NDArray[np.intp],
+    volume: npt.NDArray[np.int64],
+    quantity: npt.NDArray[np.int64],
+) -> None:
+    """A tape's volume is the sum of its quantities: of ticks that have one and no cumulative volume."""
+    counted = (volume < 0) & (quantity >= 0)
+    total = np.add.reduceat(np.where(counted, quantity, 0), starts)
+    has_any = np.logical_or.reduceat(counted, starts)
+    rows["volume"] = np.where(has_any, total, -1)

@@ -1,0 +1,138 @@
+"""What one commit of a partition will say: rows, minutes to close, and ticks taken without a candle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ray_ingest.core.aggregate import PlacedTicks, aggregate
+from ray_ingest.core.calendar import Calendar
+from ray_ingest.core.directory import REASONS, Directory, ProducerNames
+from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, ROW, TICK, Phase
+
+CLOSE_ORDER = 1
+_HOLIDAY, _OUTSIDE = REASONS.index("holiday"), REASONS.index("outside_session")
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Consecutive ticks (TICK rows) of one producer that wait for a commit."""
+
+    producer: str
+    names: ProducerNames
+    ticks: npt.NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class FlushPlan:
+    """k rows ascending by (group, minute, kind), the (instrument number, day) of each group, counters to
+    raise in the store (`count:<producer>:<reason or phase>`), and the number of ticks behind it all."""
+
+    rows: npt.NDArray[np.void]
+    group_instrument: npt.NDArray[np.int64]
+    group_day: npt.NDArray[np.int64]
+    counters: dict[str, int]
+    ticks: int
+
+
+def plan_flush(
+    pending: list[Pending], directory: Directory, calendar: Calendar, watermark_ms: int
+) -> FlushPlan:
+    """Place pending ticks in their session, aggregate the valid ones, and order every minute closed that the
+    watermark has passed. Updates the directory's running candles as if the commit had been applied."""
+    counters: Counter[str] = Counter()
+    placed = [
+        _place(producer, names, ticks, directory, calendar, counters)
+        for producer, names, ticks in _by_producer(pending)
+    ]
+    merged = placed[0] if len(placed) == 1 else _joined(placed)
+    partial = aggregate(merged, calendar.candle_mask)
+    instrument, day, rows = partial.instrument, partial.day, partial.rows
+    candles = rows["ticks"] > 0
+    minute_number = day * DAY_MINUTES + rows["minute"]
+    directory.run(instrument[candles], _end_ms(minute_number[candles]))
+    due = directory.close_due(watermark_ms)
+    if len(due.instrument):
+        closing = np.zeros(len(due.instrument), ROW)
+        number = (due.end_ms + IST_OFFSET_MS) // MINUTE_MS - 1
+        closing["minute"] = number % DAY_MINUTES
+        closing["kind"] = CLOSE_ORDER
+        rows = np.concatenate((rows, closing))
+        instrument = np.concatenate((instrument, due.instrument))
+        day = np.concatenate((day, number // DAY_MINUTES))
+        order = np.lexsort((rows["kind"], rows["minute"], day, instrument))
+        rows, instrument, day = rows[order], instrument[order], day[order]
+    first = np.ones(len(rows), np.bool_)
+    first[1:] = (instrument[1:] != instrument[:-1]) | (day[1:] != day[:-1])
+    rows["group"] = np.cumsum(first) - 1
+    ticks = sum(len(p.ticks) for p in pending)
+    return FlushPlan(rows, instrument[first], day[first], dict(counters), ticks)
+
+
+def _by_producer(pending: list[Pending]) -> list[tuple[str, ProducerNames, npt.NDArray[np.void]]]:
+    parts: dict[str, list[Pending]] = {}
+    for part in pending:
+        parts.setdefault(part.producer, []).append(part)
+    return [
+        (producer, own[0].names, np.concatenate([p.ticks for p in own])) for producer, own in parts.items()
+    ]
+
+
+def _place(
+    producer: str,
+    names: ProducerNames,
+    ticks: npt.NDArray[np.void],
+    directory: Directory,
+    calendar: Calendar,
+    counters: Counter[str],
+) -> PlacedTicks:
+    """Where the ticks of one producer belong; those that belong nowhere are counted and left out."""
+    instrument = names.number[ticks["instrument"]]
+    classes = directory.class_index[instrument]
+    phase, day, minute = calendar.locate(classes, ticks["event_time_ms"])
+    source = names.source[ticks["instrument"]]
+    fault = directory.fault[instrument] if directory.any_fault else np.zeros(len(ticks), np.uint8)
+    outside = (phase == Phase.NONE) & (fault == 0)
+    if outside.any():
+        fault[outside] = _OUTSIDE
+        for class_index, day_number in {*zip(classes[outside].tolist(), day[outside].tolist(), strict=True)}:
+            if not calendar.is_session(class_index, day_number):
+                fault[outside & (classes == class_index) & (day == day_number)] = _HOLIDAY
+    _count(counters, producer, fault, phase, calendar)
+    keep = fault == 0
+    if keep.all():
+        return PlacedTicks(ticks, instrument, day, minute, phase, source)
+    return PlacedTicks(ticks[keep], instrument[keep], day[keep], minute[keep], phase[keep], source[keep])
+
+
+def _count(
+    counters: Counter[str],
+    producer: str,
+    fault: npt.NDArray[np.uint8],
+    phase: npt.NDArray[np.uint8],
+    calendar: Calendar,
+) -> None:
+    for code, number in enumerate(np.bincount(fault, minlength=len(REASONS)).tolist()):
+        if code and number:
+            counters[f"count:{producer}:{REASONS[code]}"] += number
+    for code, number in enumerate(np.bincount(phase[fault == 0], minlength=len(Phase)).tolist()):
+        if number and not calendar.candle_mask[code]:
+            counters[f"count:{producer}:{Phase(code).label}"] += number
+
+
+def _joined(placed: list[PlacedTicks]) -> PlacedTicks:
+    if not placed:
+        nothing = np.zeros(0, np.int64)
+        return PlacedTicks(
+            np.zeros(0, TICK), nothing, nothing, nothing, np.zeros(0, np.uint8), np.zeros(0, np.uint16)
+        )
+    return PlacedTicks(
+        *(np.concatenate([getattr(p, name) for p in placed]) for name in PlacedTicks.__slots__)
+    )
+
+
+def _end_ms(minute_number: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return (minute_number + 1) * MINUTE_MS - IST_OFFSET_MS

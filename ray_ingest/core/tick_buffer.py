@@ -1,0 +1,40 @@
+"""Between the thread that receives ticks and the one that sends them: bounded, O(1), never waiting."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ray_ingest.model import TickColumns
+
+
+class TickBuffer:
+    """Blocks of raw ticks, oldest first, `capacity` ticks at most. One thread puts, one takes.
+
+    Appending to and popping from a deque are atomic, so no lock is needed: each counter has one writer.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._blocks: deque[TickColumns] = deque()
+        self._put = 0
+        self._taken = 0
+
+    def __len__(self) -> int:
+        """Ticks held."""
+        return self._put - self._taken
+
+    def put(self, block: TickColumns) -> bool:
+        """Take a block if there is room for all of it; an empty buffer takes a block of any size."""
+        if len(self) and len(self) + len(block) > self.capacity:
+            return False
+        self._blocks.append(block)
+        self._put += len(block)
+        return True
+
+    def take(self) -> TickColumns | None:
+        """The oldest block, None when there is none."""
+        if not self._blocks:
+            return None
+        block = self._blocks.popleft()
+        self._taken += len(block)
+        return block

@@ -1,0 +1,1 @@
+"""Where ticks come from: one file a broker, the simulated exchange, and replay."""
