@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 
 @contextmanager
 def cpu_by_process(*server_pids: int) -> Iterator[dict[str, float]]:
     """A with statement's interval; the dict it gives is filled at the end: name → user + system CPU seconds.
 
-    Names: "driver" for this process; an actor's own, "ray workers" for Ray's idle and task processes, else the
-    executable's ("raylet", "gcs_server", "valkey-server"); equal names are added up. Descendants of the
-    processes `server_pids` count too. A process that ended inside the interval is missing: end actors after it.
+    Names: "driver" for this process; an actor's own, "ray workers" for Ray's idle and task processes, else
+    the script's or executable's ("raylet", "gcs_server", "valkey-server"); equal names are added up.
+    Descendants of the processes `server_pids` count too. A process that ended inside the interval is missing:
+    end actors after it.
     """
     before = _read(server_pids)
     seconds: dict[str, float] = {}
@@ -40,9 +42,12 @@ def _read(server_pids: tuple[int, ...]) -> dict[psutil.Process, tuple[str, float
 
 
 def _name(process: psutil.Process) -> str:
-    title = " ".join(process.cmdline())
+    command = process.cmdline()
+    title = " ".join(command)
     if not title.startswith("ray::"):
-        return process.name()
+        # Ray's helpers are Python scripts: log_monitor, and the agents under their own titles.
+        script = next((Path(word).stem for word in command if word.endswith(".py")), "")
+        return script or process.name()
     # "ray::FeedActor.run" while a method runs, "ray::FeedActor" in between; "ray::IDLE" belongs to no actor.
     actor = title.removeprefix("ray::").partition(" ")[0].partition(".")[0]
     return "ray workers" if actor in ("", "IDLE") else actor

@@ -11,10 +11,12 @@ import struct
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ray
 
+from benchmarks.cpu import cpu_by_process
 from ray_ingest.model import TICK
 
 LARGEST_BATCH_BYTES = 96_000  # below Ray's 100 KB limit, arguments travel inside the call
@@ -24,7 +26,7 @@ REPLY = struct.Struct("<qq")
 
 @dataclass(frozen=True, slots=True)
 class TransportResult:
-    """Rate over the whole run, and time from sending a batch to having its reply, under full load."""
+    """Rate over the whole run; from sending a batch to having its reply, at full load; CPU by process."""
 
     batches: int
     ticks: int
@@ -32,6 +34,7 @@ class TransportResult:
     ticks_per_s: float
     p50_ms: float
     p99_ms: float
+    cpu_s: dict[str, float]
 
 
 def run(batch_ticks: int = 2_000, window: int = 8, batches: int = 4_000) -> TransportResult:
@@ -41,17 +44,22 @@ def run(batch_ticks: int = 2_000, window: int = 8, batches: int = 4_000) -> Tran
     96,000 bytes, which would travel through the object store.
     """
     if not 0 < batch_ticks * TICK.itemsize <= LARGEST_BATCH_BYTES:
-        raise ValueError(f"batches of {batch_ticks} ticks: 1 to {LARGEST_BATCH_BYTES // TICK.itemsize} can be sent")
+        raise ValueError(
+            f"batches of {batch_ticks} ticks: 1 to {LARGEST_BATCH_BYTES // TICK.itemsize} can be sent"
+        )
     # max_concurrency stays 1 and no CPU is asked for: as the pipeline's own actors.
-    consumer = ray.remote(num_cpus=0)(TransportConsumer).remote()
-    producer = ray.remote(num_cpus=0)(TransportProducer).remote(consumer)
+    consumer: Any = ray.remote(num_cpus=0)(TransportConsumer).remote()
+    producer: Any = ray.remote(num_cpus=0)(TransportProducer).remote(consumer)
     try:
         ray.get(producer.run.remote(batch_ticks, window, max(batches // 10, window)))  # warm both up
-        result: TransportResult = ray.get(producer.run.remote(batch_ticks, window, batches))
-        return result
+        with cpu_by_process() as cpu_s:
+            wall_s, latencies_s = ray.get(producer.run.remote(batch_ticks, window, batches))
     finally:
         ray.kill(producer)
         ray.kill(consumer)
+    p50_ms, p99_ms = np.percentile(latencies_s, [50, 99]) * 1_000
+    ticks = batches * batch_ticks
+    return TransportResult(batches, ticks, wall_s, ticks / wall_s, float(p50_ms), float(p99_ms), cpu_s)
 
 
 class TransportConsumer:
@@ -70,14 +78,17 @@ class TransportConsumer:
 class TransportProducer:
     """Sends batches to one consumer."""
 
-    def __init__(self, consumer: ray.actor.ActorHandle) -> None:
+    def __init__(self, consumer: Any) -> None:
         self._take = consumer.take
         self._pool = np.zeros(POOL_TICKS, TICK)
         self._pool["event_time_ms"] = np.arange(POOL_TICKS)
         self._pool["last_price"] = np.random.default_rng(0).random(POOL_TICKS)
 
-    def run(self, batch_ticks: int, window: int, batches: int) -> TransportResult:
-        """Send all batches and take all replies; every reply's count of ticks only grows, or it fails."""
+    def run(self, batch_ticks: int, window: int, batches: int) -> tuple[float, list[float]]:
+        """Send all batches and take all replies: (seconds it took, seconds from each call to its reply).
+
+        Raises RuntimeError when a reply counts no more ticks than the one before it.
+        """
         in_flight: deque[tuple[ray.ObjectRef[bytes], float]] = deque()
         latencies_s: list[float] = []
         taken = -1
@@ -101,7 +112,4 @@ class TransportProducer:
             in_flight.append((self._take.remote(batch), time.perf_counter()))
         while in_flight:
             await_oldest()
-        wall_s = time.perf_counter() - started
-        p50_ms, p99_ms = np.percentile(latencies_s, [50, 99]) * 1_000
-        ticks = batches * batch_ticks
-        return TransportResult(batches, ticks, wall_s, ticks / wall_s, float(p50_ms), float(p99_ms))
+        return time.perf_counter() - started, latencies_s

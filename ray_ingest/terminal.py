@@ -79,7 +79,7 @@ def candle_chart(
     """
     if frame.is_empty():
         return f"{title}: no candles"
-    room = width - _FRAME_COLUMNS - 1 - max(len(price_text(price)) for price in frame["high"])
+    room = width - _FRAME_COLUMNS - max(len(price_text(price)) for price in frame["high"])
     most = max(1, (room + 1) // _COLUMNS_PER_BAR)
     minutes, bars = next(
         ((minutes, bars) for minutes in BAR_MINUTES if len(bars := _bars(frame, minutes)) <= most),

@@ -73,4 +73,4 @@ class Writer:
             record = np.zeros(1, CANDLE)
             record["close"], record["ticks"], record["revision"], record["flags"] = close, 1, revision, 1
             pairs += [self.stem(name), struct.pack("<IHH", FRIDAY, minute, 0) + record.tobytes()]
-        self.client.execute_command("XADD", self.keys.closed(self.partition(events[0][0])), "*", *pairs)
+        self.client.execute_command("XADD", self.keys.closed(self.partition(events[0][0])), "*", *pairs)  # type: ignore[no-untyped-call]

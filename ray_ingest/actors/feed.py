@@ -1,4 +1,4 @@
-"""A feed: one thread receives ticks from its source, another prepares, batches and sends them to the owners."""
+"""A feed: one thread receives ticks from its source, another prepares, batches and sends them to owners."""
 
 from __future__ import annotations
 
@@ -102,7 +102,8 @@ class Feed:
         settings = self._settings
         source = settings.make_source()
         # The sequence depends on the source and on all that drops ticks from it before they are counted.
-        producer = f"{settings.name}-{digest(source.identity, settings.filters, settings.future_ms, settings.partitions)}"
+        sieve = (settings.filters, settings.future_ms, settings.partitions, settings.block_ticks)
+        producer = f"{settings.name}-{digest(source.identity, sieve)}"
         self._stats.producer = producer
         self._senders = [
             Sender(owner, producer, source.table, source.live, settings.sender) for owner in self._owners

@@ -50,7 +50,8 @@ class Standing(msgspec.Struct):
 
 
 class OhlcStats(msgspec.Struct):
-    """One OHLC actor's figures since it started; times in seconds and epoch ms."""
+    """One OHLC actor's figures since it started, times in seconds and epoch ms; `counts` are the store's, by
+    producer and reason."""
 
     name: str
     owner: str
@@ -70,6 +71,7 @@ class OhlcStats(msgspec.Struct):
     newest_event_ms: int = 0
     trouble: str = ""
     trouble_since_ms: int = 0
+    counts: dict[str, dict[str, int]] = {}
 
 
 class FeedStats(msgspec.Struct):

@@ -118,7 +118,8 @@ class OhlcPartition:
         if not rewind:
             now_ms = _now_ms()
             self._stats.newest_event_ms = max(self._stats.newest_event_ms, batch.newest_event_ms)
-            self._watermark.hear(batch.producer, batch.newest_event_ms, now_ms, batch.live)
+            if batch.producer:  # the supervisor's heartbeats come from none
+                self._watermark.hear(batch.producer, batch.newest_event_ms, now_ms, batch.live)
             if batch.ended:
                 self._watermark.end(batch.producer)
         self._advance(wait=batch.idle)
@@ -135,9 +136,8 @@ class OhlcPartition:
             except RedisError as error:
                 self._fail(str(store_error(self._client, error)))
         known = self._producer(producer)
-        prefix = f"count:{producer}:"
-        counts = {k.removeprefix(prefix): v for k, v in self._meta.items() if k.startswith(prefix)}
-        return msgspec.msgpack.encode(Standing(known.intake.committed, since_ms, counts))
+        standing = Standing(known.intake.committed, since_ms, self._counts(producer))
+        return msgspec.msgpack.encode(standing)
 
     def stats(self) -> bytes:
         """`OhlcStats` as of now."""
@@ -145,6 +145,7 @@ class OhlcPartition:
         self._stats.unclassified = self._directory.unclassified
         self._stats.ticks_pending = self._pending_ticks
         self._stats.open_candles = self._directory.open_candles
+        self._stats.counts = {name: self._counts(name) for name in self._producers}
         return msgspec.msgpack.encode(self._stats)
 
     def drain(self, timeout_s: float) -> bool:
@@ -267,6 +268,11 @@ class OhlcPartition:
             intake = Intake.at(self._meta.get(f"offset:{name}", 0))
             known = self._producers[name] = _Producer(ProducerNames(self._directory), intake)
         return known
+
+    def _counts(self, producer: str) -> dict[str, int]:
+        """The producer's ticks that made no candle, by reason or phase, as committed."""
+        prefix = f"count:{producer}:"
+        return {k.removeprefix(prefix): v for k, v in self._meta.items() if k.startswith(prefix)}
 
     def _reply(self, name: str, rewind: bool) -> bytes:
         producer = self._producer(name)

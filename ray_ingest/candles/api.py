@@ -58,7 +58,9 @@ class Candles:
     StoreUnreachableError when there is no server, and StoreError when it holds something else or refuses.
     """
 
-    def __init__(self, url: str | None = None, *, prefix: str = "", data_dir: Path | None = None) -> None:
+    def __init__(
+        self, url: str | None = None, *, prefix: str = "", data_dir: Path | str | None = None
+    ) -> None:
         """Connect to the store at `url` (redis://, rediss:// or unix://), its keys beginning with `prefix`.
 
         Without a url it is the embedded store in `data_dir`, by default the user's own, which is started if
@@ -68,7 +70,7 @@ class Candles:
             raise ConfigError("give either a url or a data_dir, not both: a data_dir is of an embedded store")
         self._server: EmbeddedServer | None = None
         if url is None:
-            self._server = EmbeddedServer.attach(data_dir or default_data_dir())
+            self._server = EmbeddedServer.attach(Path(data_dir or default_data_dir()))
             url = self._server.url
         self._url = url
         self._client = connect(url)

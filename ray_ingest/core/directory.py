@@ -77,7 +77,7 @@ class Directory:
 
     def due(self, watermark_ms: int) -> bool:
         """Whether any running candle's minute ends at or before the watermark."""
-        return bool(len(self.open_end_ms)) and int(self.open_end_ms.min()) <= watermark_ms
+        return bool(len(self.open_end_ms)) and int(self.open_end_ms.min()) <= min(watermark_ms, NEVER_MS - 1)
 
     def close_due(self, watermark_ms: int) -> Due:
         """The running candles whose minute is over; they run no more."""

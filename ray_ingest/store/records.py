@@ -51,6 +51,7 @@ FRAME_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 """Columns of `candle_frame`; `timestamp` is the candle's start, `volume` and `oi` may be null."""
 
 _EVENT = struct.Struct("<IHH")
+_WHOLE = np.dtype((np.void, CANDLE.itemsize))  # numpy copies structured records field by field, these at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +190,17 @@ def candle_of(instrument: str, date: int, minute: int, record: npt.NDArray[np.vo
 
 def candle_frame(days: Sequence[Day], start_ms: int, end_ms: int) -> pl.DataFrame:
     """Candles of `days` (dates ascending) that start in [start_ms, end_ms), as `FRAME_SCHEMA`, ascending."""
-    records = np.concatenate([np.empty(0, CANDLE), *(day.records for day in days)])
+    records = np.frombuffer(b"".join(day.records for day in days), CANDLE)
     times = np.concatenate([np.empty(0, np.int64), *(day.start_ms() for day in days)])
     chosen = np.flatnonzero((records["ticks"] > 0) & (times >= start_ms) & (times < end_ms))
-    records = records[chosen]
+    records = records.view(_WHOLE)[chosen].view(CANDLE)
     sources, source_of = np.unique(records["source"], return_inverse=True)
     labels = pl.Series("source", [_source_label(int(bits)) for bits in sources], dtype=pl.String)
     columns = [pl.Series("timestamp", times[chosen]).cast(FRAME_SCHEMA["timestamp"])]
     columns += [_column(records, name) for name in ("open", "high", "low", "close")]
     columns += [_nullable(_column(records, name)) for name in ("volume", "oi")]
     columns += [_column(records, "ticks")]
-    columns += [_PHASES.gather(records["phase"].astype(np.uint32)), labels.gather(source_of)]
+    columns += [_PHASES[records["phase"].astype(np.uint32)], labels[source_of.astype(np.uint32)]]
     columns += [pl.Series("final", (records["flags"] & Flag.FINAL) > 0)]
     return pl.DataFrame(columns)
 

@@ -58,13 +58,15 @@ def test_follow_waits_for_the_next_event_of_the_instruments_asked_for(
     assert {candle.instrument for candle in found} == set(wanted)
 
 
-def test_follow_ends_when_the_candles_are_closed(server: Server, writer: Writer) -> None:
+def test_follow_ends_when_the_candles_are_closed(server: Server, writer: Writer, client: redis.Redis) -> None:
     """A reader waiting in another thread ends quietly instead of waiting for ever."""
     candles = Candles(server.url)
     found: list[Candle] = []
     follow = candles.follow(block_ms=20)
     reader = threading.Thread(target=lambda: found.extend(follow))
     reader.start()
+    while client.info("clients")["blocked_clients"] == 0:
+        pass
     candles.close()
     reader.join(30)
     assert not reader.is_alive()

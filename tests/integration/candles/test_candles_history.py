@@ -76,7 +76,7 @@ def test_bad_arguments_are_named_in_one_line(candles: Candles) -> None:
         ({"start": "1990-01-01", "end": "2026-01-01"}, "3,660"),
     ):
         with pytest.raises(ConfigError, match=words):
-            candles.history(FUTURE, **arguments)  # type: ignore[arg-type]
+            candles.history(FUTURE, **arguments)
     with pytest.raises(ConfigError, match="'now' is not a stream id"):
         candles.follow(from_id="now")
     with pytest.raises(ConfigError, match="block_ms"):

@@ -12,7 +12,7 @@ from tests.conftest import skip_or_fail
 from tests.integration.cluster.in_namespaces import CHECKOUT
 
 UNSHARE = ["unshare", "--pid", "--net", "--mount", "--fork", "--mount-proc", "--kill-child"]
-TIMEOUT_S = 170  # 35 s on two idle cores
+TIMEOUT_S = 200  # 45 s of CPU; 117 s on two cores with a load of eight
 
 # What follows `python`; {store} and {report} are filled in by in_namespaces.py.
 JOB = [
@@ -50,5 +50,5 @@ def test_cluster_comes_up_runs_a_job_and_goes_without_a_trace() -> None:
     assert (outcome["up"], outcome["job"], outcome["down"]) == (0, 0, 0), done.stderr[-8000:]
     assert outcome["report"] == {"nodes": 1, "sum": 3}
     running = "\n".join(outcome["processes_up"])
-    assert all(part in running for part in ("gcs_server", "raylet", "--autoscaling-config")), running
+    assert all(part in running for part in ("gcs_server", "raylet", "monitor.py", "dashboard.py")), running
     assert outcome["processes_left"] == [], done.stderr[-8000:]

@@ -1,4 +1,4 @@
-"""Connecting to real servers: what is refused and in which words, and what a client never does."""
+"""What a client does with its connections and never does with a command; which URLs are refused."""
 
 import socket
 import threading
@@ -58,9 +58,17 @@ def test_replies_are_bytes(server: Server) -> None:
 
 def test_something_else_on_the_port_is_refused() -> None:
     """A port of another program is an error in one line, not a parser's traceback."""
-    with listener(lambda c: (c.recv(100), c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))[1]) as url:
-        with connect(url, timeout_s=2) as client, pytest.raises(StoreError, match=r"127\.0\.0\.1"):
-            check_server(client)
+
+    def web_server(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with (
+        listener(web_server) as url,
+        connect(url, timeout_s=2) as client,
+        pytest.raises(StoreError, match=r"127\.0\.0\.1"),
+    ):
+        check_server(client)
 
 
 def test_a_lost_reply_is_never_answered_by_sending_again() -> None:

@@ -1,4 +1,4 @@
-"""The embedded store with real processes: who starts the server, who stops it, and what a crash leaves."""
+"""The embedded store with real processes: who starts the server, who stops it, who may use it."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ from ray_ingest.store import valkey
 from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
 from ray_ingest.store.locks import FileLock
 from ray_ingest.store.redis import check_server, connect
+from tests.holders import Holder, is_gone
 
 
 def test_the_server_is_fit_and_private(store_folder: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_second_driver_is_refused(store_folder: Path) -> None:
         assert reader.server_pid() == server.pid
         assert reader.end() == (0, "")
     with EmbeddedServer.attach(store_folder, driver=True):
-        pass  # the store_folder is free again
+        pass  # the folder is free again
 
 
 def test_fresh_empties_the_store(store_folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Reading tick files: what they may hold, and that reading is deterministic and bounded."""
 
 import csv
+import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,0 +1,70 @@
+"""The totals of a run, as they are shown and written."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from ray_ingest.actors.supervisor import Base, Status
+from ray_ingest.core.directory import REASONS
+
+
+class Report(msgspec.Struct):
+    """What a run did. `ticks_in` is the sum of applied, repeated, already committed, filtered and rejected;
+    `ticks_without_candle` are applied ticks of phases that make no candles, by phase."""
+
+    ticks_in: int
+    ticks_applied: int
+    ticks_repeated: int
+    ticks_already_committed: int
+    ticks_filtered: int
+    ticks_rejected: dict[str, int]
+    ticks_without_candle: dict[str, int]
+    candles_closed: int
+    candles_amended: int
+    instruments: int
+    instruments_unclassified: int
+    restarts: int
+    wall_s: float
+    ticks_per_s: float
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
+
+
+def report_of(status: Status, wall_s: float) -> Report:
+    """The totals of a run that took `wall_s` seconds and ended with `status`."""
+    rejected: Counter[str] = Counter()
+    without_candle: Counter[str] = Counter()
+    applied = already = 0
+    for feed in status.feeds:
+        rejected.update(feed.rejected)
+        base = status.bases.get(feed.producer, Base(0, {}))
+        already += min(base.committed, feed.sequence)
+        applied += max(0, feed.committed - base.committed)
+        for owner in status.owners:
+            without_candle.update(owner.counts.get(feed.producer, {}))
+        without_candle.subtract(base.counts)
+    for reason in REASONS:
+        number = without_candle.pop(reason, 0)
+        rejected[reason] += number
+        applied -= number
+    latencies = [feed.latency_ms for feed in status.feeds if feed.latency_ms]
+    return Report(
+        ticks_in=sum(feed.received for feed in status.feeds),
+        ticks_applied=applied,
+        ticks_repeated=sum(feed.repeated for feed in status.feeds),
+        ticks_already_committed=already,
+        ticks_filtered=sum(feed.filtered for feed in status.feeds),
+        ticks_rejected=dict(+rejected),
+        ticks_without_candle=dict(+without_candle),
+        candles_closed=sum(owner.closed for owner in status.owners),
+        candles_amended=sum(owner.amended for owner in status.owners),
+        instruments=sum(owner.instruments for owner in status.owners),
+        instruments_unclassified=sum(owner.unclassified for owner in status.owners),
+        restarts=sum(status.restarts.values()),
+        wall_s=round(wall_s, 3),
+        ticks_per_s=round(applied / wall_s, 1) if wall_s > 0 else 0.0,
+        latency_p50_ms=max((values[0] for values in latencies), default=None),
+        latency_p99_ms=max((values[1] for values in latencies), default=None),
+    )

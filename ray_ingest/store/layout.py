@@ -1,0 +1,18 @@
+"""What a store says of itself before anything is written to it."""
+
+import redis
+
+from ray_ingest.errors import ConfigError
+from ray_ingest.store.keys import Keys
+
+
+def ensure_partitions(client: redis.Redis, keys: Keys, partitions: int) -> None:
+    """Record how many partitions the store is cut into, or check it: owners of another cut would write to
+    each other's instruments. Raises ConfigError when it differs."""
+    client.set(keys.partitions(), partitions, nx=True)
+    found = int(client.get(keys.partitions()) or partitions)
+    if found != partitions:
+        raise ConfigError(
+            f"ingest.partitions={partitions}: this store is cut into {found}; use ingest.partitions={found} "
+            "or another store"
+        )

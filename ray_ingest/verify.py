@@ -1,0 +1,120 @@
+"""Is what the store holds right? The simulated exchange knows, and says so for every candle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ray_ingest.candles import Candles
+from ray_ingest.config import AppConfig, SimFeedConfig
+from ray_ingest.core.instruments import sanitise
+from ray_ingest.errors import RayIngestError, UnknownInstrumentError
+from ray_ingest.feeds.sim import SimulatedExchange
+from ray_ingest.feeds.sim_oracle import OracleCandle, OracleCandles, exchange_candles, snapshot_candles
+from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, date_number
+from ray_ingest.store.keys import Keys
+from ray_ingest.store.redis import connect
+
+DAY_MS = DAY_MINUTES * MINUTE_MS
+
+
+class WrongCandlesError(RayIngestError):
+    """The store's candles differ from the oracle's."""
+
+    exit_code = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How many candles the oracle states, how many of those the store holds equal in all fields, how many
+    the store has beyond them, how many equal ones also equal the exchange's own, and the first wrong ones."""
+
+    expected: int
+    equal: int
+    extra: int
+    equal_to_exchange: int
+    wrong: list[str]
+
+
+def can_verify(config: AppConfig, url: str) -> str:
+    """Why this run's candles can't be held against the simulated exchange; "" when they can."""
+    if not isinstance(config.feed, SimFeedConfig) or config.feed.forever:
+        return "only a bounded simulation has an oracle"
+    if config.calendar.get("candle_phases") != ["regular", "closing_auction"]:
+        if config.calendar.get("name") != "continuous":
+            return "the oracle knows the default candle phases only"
+    if not_default(config):
+        return "the filter drops ticks the oracle counts"
+    client = connect(url)
+    try:
+        keys = Keys(config.redis.prefix)
+        producers = {
+            name
+            for partition in range(config.ingest.partitions)
+            for name in client.hkeys(keys.meta(partition))
+            if name.startswith(b"offset:")
+        }
+    finally:
+        client.close()
+    if len(producers) > 1:
+        return "the store also holds ticks of other runs; redis.fresh=true starts with an empty one"
+    return ""
+
+
+def not_default(config: AppConfig) -> bool:
+    """Whether the filter may drop ticks."""
+    thin = config.filter
+    return bool(
+        thin.sample_every > 1
+        or thin.min_price_change_percent
+        or thin.allow_exchanges
+        or thin.deny_exchanges
+        or thin.allow_instruments
+        or thin.deny_instruments
+    )
+
+
+def verify(config: AppConfig, url: str) -> Verdict:
+    """Hold every candle in the store against the oracle, and against the exchange's own."""
+    assert isinstance(config.feed, SimFeedConfig)
+    exchange = SimulatedExchange(config.feed.settings)
+    expected = snapshot_candles(exchange, continuous=config.calendar.get("name") == "continuous")
+    own = exchange_candles(exchange)
+    with Candles(url, prefix=config.redis.prefix) as candles:
+        stored = stored_candles(candles, expected)
+    equal = [key for key, candle in expected.items() if stored.get(key) == candle]
+    wrong = [
+        f"{exchange_name}|{token} {np.datetime64(start + IST_OFFSET_MS, 'ms')}: "
+        f"{stored.get((exchange_name, token, start))} instead of {candle}"
+        for (exchange_name, token, start), candle in expected.items()
+        if stored.get((exchange_name, token, start)) != candle
+    ]
+    same = sum(key in own and own[key][:5] == expected[key][:5] for key in equal)
+    return Verdict(len(expected), len(equal), len(stored.keys() - expected.keys()), same, wrong[:3])
+
+
+def stored_candles(candles: Candles, expected: OracleCandles) -> OracleCandles:
+    """What the store holds for the instruments and days of `expected`, read through the API."""
+    found: OracleCandles = {}
+    wanted = {(exchange, token, (start + IST_OFFSET_MS) // DAY_MS) for exchange, token, start in expected}
+    for exchange, token, day_number in sorted(wanted):
+        date = str(date_number(day_number))
+        try:
+            day = candles.day(f"{exchange}|{sanitise(token)}", f"{date[:4]}-{date[4:6]}-{date[6:]}")
+        except UnknownInstrumentError:
+            continue
+        if day is None:
+            continue
+        for start_ms, record in zip(day.start_ms().tolist(), day.records, strict=True):
+            if record["ticks"]:
+                found[exchange, token, start_ms] = OracleCandle(
+                    float(record["open"]),
+                    float(record["high"]),
+                    float(record["low"]),
+                    float(record["close"]),
+                    None if record["volume"] < 0 else int(record["volume"]),
+                    int(record["ticks"]),
+                    None if record["oi"] < 0 else int(record["oi"]),
+                )
+    return found

@@ -1,0 +1,148 @@
+"""`python -m ray_ingest.candles` as a person runs it: on a terminal, in a pipe, mistyped, interrupted."""
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from ray_ingest.candles.__main__ import main
+from tests.candle_writer import FUTURE, INDEX, SHARE, Writer
+from tests.servers import Server
+
+COMMAND = (sys.executable, "-m", "ray_ingest.candles")
+
+
+@pytest.fixture
+def run(server: Server, writer: Writer, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+    """Runs a command on the written store in this process: (exit code, stdout, stderr)."""
+
+    def run_here(*arguments: str) -> tuple[int, str, str]:
+        code = main(["--url", server.url, *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_here
+
+
+def test_list_shows_every_instrument_on_a_line_of_its_own(run) -> None:  # type: ignore[no-untyped-def]
+    """Names as the feeds wrote them, ready for a shell loop."""
+    assert run("list") == (0, f"{SHARE}\n{FUTURE}\n{INDEX}\n", "")
+
+
+def test_latest_and_confirmed_in_a_pipe_are_tab_separated(run) -> None:  # type: ignore[no-untyped-def]
+    """A header and a line a candle, nulls empty; without names all instruments."""
+    code, out, _ = run("latest", FUTURE)
+    head, line = (text.split("\t") for text in out.splitlines())
+    row = dict(zip(head, line, strict=True))
+    assert code == 0
+    assert row["timestamp"] == "2026-11-20T09:18:00+05:30"
+    assert (row["close"], row["oi"], row["final"]) == ("203.0", "", "false")
+    assert len(run("confirmed")[1].splitlines()) == 4
+
+
+def test_history_comes_as_csv_json_or_tabs(run) -> None:  # type: ignore[no-untyped-def]
+    """Each form holds the same candles, with times that name their offset."""
+    arguments = ("history", FUTURE, "--start", "2026-11-19", "--end", "2026-11-20")
+    csv = pl.read_csv(io.StringIO(run(*arguments, "--csv")[1]))
+    lines = [json.loads(line) for line in run(*arguments, "--json")[1].splitlines()]
+    assert csv["timestamp"][0] == "2026-11-19T09:15:00+05:30"
+    assert csv["close"].to_list() == [100.0, 101.0, 102.0]
+    assert lines == csv.to_dicts()
+    assert run(*arguments)[1].replace("\t", ",") == run(*arguments, "--csv")[1]
+
+
+def test_a_chart_in_a_pipe_is_plain_text(run) -> None:  # type: ignore[no-untyped-def]
+    """No colour codes, the day and the first minute named."""
+    code, out, _ = run("chart", FUTURE, "--end", "2026-11-20")
+    assert code == 0
+    assert "\x1b" not in out
+    assert "NSE_FO|8765, 2026-11-19, 1-minute candles" in out
+    assert "09:15" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("latest", "NSE_FO|8756"), 5, "did you mean NSE_FO|8765"),
+        (("history", FUTURE, "--start", "soon"), 2, "'soon' is not a time"),
+        (("history", FUTURE, "--interval", "7m"), 2, "'7m' is not supported"),
+        (("follow", "--from-id", "x"), 2, "'x' is not a stream id"),
+    ],
+)
+def test_a_mistake_is_one_line_and_its_exit_code(run, arguments, code, words) -> None:  # type: ignore[no-untyped-def]
+    """Nothing on stdout, one line on stderr that says what to do, and the error's own code."""
+    found, out, err = run(*arguments)
+    assert (found, out) == (code, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_an_unreachable_store_is_one_line() -> None:
+    """Without a server the command says so, in a process of its own, and exits 4."""
+    done = subprocess.run([*COMMAND, "--url", "unix:///nowhere/s", "list"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1)
+    assert "can't be reached" in done.stderr
+
+
+def test_on_a_terminal_it_is_a_table(server: Server, writer: Writer) -> None:
+    """A person sees aligned columns that fit 80 columns, with colours and the running candle marked."""
+    for arguments, words in ((["latest"], "still running"), (["history", FUTURE], "203.00")):
+        ours, theirs = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+        with os.fdopen(ours, "rb", buffering=0) as screen:
+            process = subprocess.Popen(
+                [*COMMAND, "--url", server.url, *arguments], stdout=theirs, env=environment
+            )
+            os.close(theirs)
+            shown = b""
+            try:
+                while part := screen.read(65_536):
+                    shown += part
+            except OSError:
+                pass  # how Linux says that the other end is closed
+            assert process.wait(30) == 0
+        text = shown.decode()
+        assert "\x1b[3" in text
+        assert "─" in text
+        assert "09:18*" in text
+        assert words in text
+        assert "\t" not in text
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(server: Server, writer: Writer) -> None:
+    """`… | head -1` leaves no traceback."""
+    for minute in range(555, 755):
+        writer.closed(*[(FUTURE, minute, 1.0, revision) for revision in range(50)])
+    with subprocess.Popen(
+        [*COMMAND, "--url", server.url, "follow", "--from-id", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b"NSE_FO|8765\t2026-11-20T09:15:00+05:30\t")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
+
+
+def test_control_c_ends_follow_quietly(server: Server, writer: Writer) -> None:
+    """Interrupted while it waits for the next candle: exit 130 and not a word."""
+    writer.closed((FUTURE, 555, 1.0, 0))
+    with subprocess.Popen(
+        [*COMMAND, "--url", server.url, "follow", "--from-id", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 130
