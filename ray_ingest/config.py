@@ -133,8 +133,14 @@ class FilterConfig:
     @property
     def settings(self) -> FilterSettings:
         """As the core takes them."""
-        values = {name: getattr(self, name) for name in FilterSettings.__slots__}
-        return FilterSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return FilterSettings(
+            self.sample_every,
+            self.min_price_change_percent,
+            tuple(self.allow_exchanges),
+            tuple(self.deny_exchanges),
+            tuple(self.allow_instruments),
+            tuple(self.deny_instruments),
+        )
 
 
 @dataclass(frozen=True)

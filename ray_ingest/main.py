@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from ray_ingest.config import AppConfig, SimFeedConfig, compose
+from ray_ingest.config import AppConfig, compose
 from ray_ingest.errors import ConfigError, RayIngestError
 from ray_ingest.pipeline import open_store, run
 from ray_ingest.progress import Progress

@@ -6,7 +6,7 @@ The names of the document are kept, prefixed `ray_ingest_`. Labels are actor nam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 ADDRESS = "127.0.0.1"
 
-FEED_FIGURES = (
+Figures = tuple[tuple[str, str, Callable[[Any], float]], ...]
+
+FEED_FIGURES: Figures = (
     ("ticks_received", "Ticks a feed received", lambda f: f.received),
     ("ticks_repeated", "Ticks dropped as repeats of the one before", lambda f: f.repeated),
     ("ticks_filtered", "Ticks the configured filter dropped", lambda f: f.filtered),
     ("feed_calls", "Calls a feed made to OHLC actors", lambda f: f.calls),
     ("feed_rewinds", "Times a feed went back to the committed offset", lambda f: f.rewinds),
 )
-OHLC_FIGURES = (
+OHLC_FIGURES: Figures = (
     ("ticks_processed", "Ticks committed to the store", lambda o: o.ticks_committed),
     ("ohlc_updates", "Rows of candles committed to the store", lambda o: o.rows),
     ("candles_closed", "Candles that became final", lambda o: o.closed),
@@ -36,7 +38,7 @@ OHLC_FIGURES = (
     ("flushes", "Commits", lambda o: o.flushes),
     ("flush_seconds", "Time from sending commits to their replies", lambda o: o.flush_s),
 )
-OHLC_GAUGES = (
+OHLC_GAUGES: Figures = (
     ("instruments", "Instruments an OHLC actor knows", lambda o: o.instruments),
     ("open_candles", "Running candles", lambda o: o.open_candles),
     ("newest_event_time_ms", "Newest event time seen, epoch ms", lambda o: o.newest_event_ms),
@@ -113,7 +115,7 @@ def port_trouble(error: OSError) -> str:
 
 
 def _counters(
-    figures: tuple[tuple[str, str, Callable[..., float]], ...],
+    figures: Figures,
     actors: list[FeedStats] | list[OhlcStats],
     label: str,
 ) -> Iterator[Metric]:

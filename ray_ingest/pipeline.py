@@ -3,8 +3,8 @@
     feed actors ──ticks──► OHLC actors ──one Lua call──► store ──► Candles API, redis-cli, notebooks
          ▲────committed offset────┘         supervisor: starts, watches, ends them
 
-`open_store` finds or starts the store; `run` brings up Ray, has the supervisor start the actors, watches until
-the feeds have ended or somebody asks to stop, and takes everything down in order.
+`open_store` finds or starts the store; `run` brings up Ray, has the supervisor start the actors, watches
+until the feeds have ended or somebody asks to stop, and takes everything down in order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -205,14 +205,12 @@ def _failure(text: str, exit_code: int) -> RayIngestError:
 
 
 def _end_actors(supervisor: Any) -> None:
-    try:
+    with suppress(RayError):  # it may be gone already, and its actors with it
         ray.get(supervisor.end_actors.remote(), timeout=STOP_TIMEOUT_S)
-    except RayError:
-        pass  # it is gone already, and its actors with it
     ray.kill(supervisor)
 
 
 def _refuse_embedded_on_many_nodes(config: AppConfig) -> None:
-    nodes = sum(node["Alive"] for node in ray.nodes())
+    nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
     if config.redis.kind == "embedded" and nodes > 1:
         raise ConfigError(f"redis=embedded serves one machine, and this cluster has {nodes}: use redis=url")

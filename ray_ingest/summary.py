@@ -1,16 +1,19 @@
-"""What a run shows at its end: the latest candles, a chart, how to query them, the totals, and the verdict."""
+"""What a run shows at its end: the latest candles, a chart, how to query them, the totals, the verdict."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from ray_ingest.candles import Candles
-from ray_ingest.config import AppConfig
+from ray_ingest.config import AppConfig, SimFeedConfig
 from ray_ingest.report import Report
 from ray_ingest.terminal import candle_chart, latest_table
 from ray_ingest.verify import WrongCandlesError, can_verify, verify
 
+_AS_IT_IS: Any = {"highlight": False, "soft_wrap": True}
 SHOWN = 8
 CHART_HEIGHT = 14
 
@@ -26,21 +29,18 @@ def show_summary(console: Console, config: AppConfig, report: Report, url: str) 
             width = min(console.width, 100)
             chart = candle_chart(frame, names[0], width, CHART_HEIGHT, colour=console.is_terminal)
             console.print(Text.from_ansi(chart))
-            console.print(f"\nquery them:\n  {_where(config)} history '{names[0]}'", highlight=False)
-            console.print(
-                f"  python -c \"from ray_ingest import Candles; print({_api(config)}.history('{names[0]}'))\"",
-                highlight=False,
-                soft_wrap=True,
-            )
-    console.print(_totals(report), highlight=False)
+            code = f"from ray_ingest import Candles; print({_api(config)}.history('{names[0]}'))"
+            console.print(f"\nquery them:\n  {_where(config)} history '{names[0]}'", **_AS_IT_IS)
+            console.print(f'  python -c "{code}"', **_AS_IT_IS)
+    console.print(_totals(report), **_AS_IT_IS)
     if report.ticks_already_committed and not report.ticks_applied:
         console.print("nothing was applied: all of it had been committed by an earlier run")
     why_not = can_verify(config, url)
-    if why_not:
-        if config.feed.kind == "sim":
+    if why_not or not isinstance(config.feed, SimFeedConfig):
+        if isinstance(config.feed, SimFeedConfig):
             console.print(f"candles not compared: {why_not}")
         return
-    verdict = verify(config, url)
+    verdict = verify(config.feed.settings, config.calendar["name"] == "continuous", url, config.redis.prefix)
     share = 100 * verdict.equal_to_exchange / max(verdict.expected, 1)
     console.print(
         f"{verdict.equal:,} of {verdict.expected:,} candles equal the oracle's; "
@@ -85,7 +85,8 @@ def _totals(report: Report) -> str:
         f"{number:,} {phase}" for phase, number in sorted(report.ticks_without_candle.items())
     )
     lines = [
-        f"\n{report.ticks_in:,} ticks in = {report.ticks_applied:,} applied + {report.ticks_repeated:,} repeated"
+        f"\n{report.ticks_in:,} ticks in = {report.ticks_applied:,} applied"
+        f" + {report.ticks_repeated:,} repeated"
         f" + {report.ticks_already_committed:,} already committed + {report.ticks_filtered:,} filtered"
         f" + {sum(report.ticks_rejected.values()):,} rejected{f' ({rejected})' if rejected else ''}",
         f"{report.candles_closed:,} candles closed, {report.candles_amended:,} amended, of "

@@ -12,6 +12,7 @@ from ray_ingest.core.instruments import sanitise
 from ray_ingest.errors import RayIngestError, UnknownInstrumentError
 from ray_ingest.feeds.sim import SimulatedExchange
 from ray_ingest.feeds.sim_oracle import OracleCandle, OracleCandles, exchange_candles, snapshot_candles
+from ray_ingest.feeds.sim_settings import SimSettings
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, date_number
 from ray_ingest.store.keys import Keys
 from ray_ingest.store.redis import connect
@@ -41,10 +42,10 @@ def can_verify(config: AppConfig, url: str) -> str:
     """Why this run's candles can't be held against the simulated exchange; "" when they can."""
     if not isinstance(config.feed, SimFeedConfig) or config.feed.forever:
         return "only a bounded simulation has an oracle"
-    if config.calendar.get("candle_phases") != ["regular", "closing_auction"]:
-        if config.calendar.get("name") != "continuous":
-            return "the oracle knows the default candle phases only"
-    if not_default(config):
+    phases, continuous = config.calendar["candle_phases"], config.calendar["name"] == "continuous"
+    if phases != ["regular", "closing_auction"] and not continuous:
+        return "the oracle knows the default candle phases only"
+    if not config.filter.settings.idle:
         return "the filter drops ticks the oracle counts"
     client = connect(url)
     try:
@@ -53,7 +54,7 @@ def can_verify(config: AppConfig, url: str) -> str:
             name
             for partition in range(config.ingest.partitions)
             for name in client.hkeys(keys.meta(partition))
-            if name.startswith(b"offset:")
+            if name[:7] in (b"offset:", "offset:")
         }
     finally:
         client.close()
@@ -62,26 +63,12 @@ def can_verify(config: AppConfig, url: str) -> str:
     return ""
 
 
-def not_default(config: AppConfig) -> bool:
-    """Whether the filter may drop ticks."""
-    thin = config.filter
-    return bool(
-        thin.sample_every > 1
-        or thin.min_price_change_percent
-        or thin.allow_exchanges
-        or thin.deny_exchanges
-        or thin.allow_instruments
-        or thin.deny_instruments
-    )
-
-
-def verify(config: AppConfig, url: str) -> Verdict:
+def verify(settings: SimSettings, continuous: bool, url: str, prefix: str) -> Verdict:
     """Hold every candle in the store against the oracle, and against the exchange's own."""
-    assert isinstance(config.feed, SimFeedConfig)
-    exchange = SimulatedExchange(config.feed.settings)
-    expected = snapshot_candles(exchange, continuous=config.calendar.get("name") == "continuous")
+    exchange = SimulatedExchange(settings)
+    expected = snapshot_candles(exchange, continuous=continuous)
     own = exchange_candles(exchange)
-    with Candles(url, prefix=config.redis.prefix) as candles:
+    with Candles(url, prefix=prefix) as candles:
         stored = stored_candles(candles, expected)
     equal = [key for key, candle in expected.items() if stored.get(key) == candle]
     wrong = [

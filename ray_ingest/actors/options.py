@@ -17,7 +17,7 @@ FOR_EVER = -1
 
 
 def _actor(plain: type[Any], name: str, namespace: str, restarts: int) -> Any:
-    return ray.remote(plain).options(  # type: ignore[call-overload]
+    return ray.remote(plain).options(
         name=name, namespace=namespace, num_cpus=0, max_restarts=restarts, max_task_retries=0
     )
 

@@ -136,8 +136,11 @@ class Supervisor:
                     status.silent_since_ms.setdefault(name, now_ms)
                     continue
                 status.silent_since_ms.pop(name, None)
-                kind = OhlcStats if name in self._owners else FeedStats
-                figures = msgspec.msgpack.decode(answers[name], type=kind)
+                figures: OhlcStats | FeedStats = (
+                    msgspec.msgpack.decode(answers[name], type=OhlcStats)
+                    if name in self._owners
+                    else msgspec.msgpack.decode(answers[name], type=FeedStats)
+                )
                 self._figures[name] = figures
                 if self._pids.setdefault(name, figures.pid) != figures.pid:
                     self._pids[name] = figures.pid

@@ -31,6 +31,11 @@ class FilterSettings:
     allow_instruments: Collection[str] = ()
     deny_instruments: Collection[str] = ()
 
+    @property
+    def idle(self) -> bool:
+        """True when everything passes."""
+        return bool(self == FilterSettings())
+
 
 class TickFilter:
     """Applies `FilterSettings` to one producer's ticks, remembering counts and prices by instrument id."""
@@ -49,7 +54,7 @@ class TickFilter:
     @property
     def idle(self) -> bool:
         """True when the settings let everything pass."""
-        return bool(self._settings == FilterSettings())
+        return self._settings.idle
 
     def passing(self, ticks: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
         """A mask over `ticks` (TICK rows in arrival order): True for those that pass."""

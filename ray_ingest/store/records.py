@@ -190,7 +190,7 @@ def candle_of(instrument: str, date: int, minute: int, record: npt.NDArray[np.vo
 
 def candle_frame(days: Sequence[Day], start_ms: int, end_ms: int) -> pl.DataFrame:
     """Candles of `days` (dates ascending) that start in [start_ms, end_ms), as `FRAME_SCHEMA`, ascending."""
-    records = np.frombuffer(b"".join(day.records for day in days), CANDLE)
+    records = np.frombuffer(b"".join(day.records.data for day in days), CANDLE)
     times = np.concatenate([np.empty(0, np.int64), *(day.start_ms() for day in days)])
     chosen = np.flatnonzero((records["ticks"] > 0) & (times >= start_ms) & (times < end_ms))
     records = records.view(_WHOLE)[chosen].view(CANDLE)
