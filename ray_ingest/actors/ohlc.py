@@ -15,8 +15,6 @@ from uuid import uuid4
 
 import msgspec
 import numpy as np
-import redis
-from redis.exceptions import RedisError
 
 from ray_ingest.actors.messages import Batch, OhlcStats, Reply, Standing
 from ray_ingest.core.calendar import Calendar
@@ -25,13 +23,13 @@ from ray_ingest.core.flush_plan import FlushPlan, Pending, plan_flush
 from ray_ingest.core.intake import Intake
 from ray_ingest.core.sessions import CalendarTable
 from ray_ingest.core.watermark import Watermark, WatermarkSettings
-from ray_ingest.errors import FencedError, OffsetError, StoreError
+from ray_ingest.errors import FencedError, StoreError
 from ray_ingest.model import TICK
 from ray_ingest.store.commit import GroupCache, open_ends
 from ray_ingest.store.expiry import Expiry
 from ray_ingest.store.keys import Keys
 from ray_ingest.store.partition import PartitionStore
-from ray_ingest.store.redis import connect, store_error
+from ray_ingest.store.redis import connect
 
 IDLE_WAIT_S = 0.25
 RETRY_S = 0.1
@@ -76,7 +74,7 @@ class OhlcPartition:
     def __init__(self, settings: OhlcSettings) -> None:
         self._settings = settings
         self._calendar = Calendar(CalendarTable.from_mapping(settings.calendar))
-        self._client: redis.Redis = connect(
+        self._client = connect(
             settings.url,
             pool_size=settings.pool_size,
             health_check_interval_s=settings.health_check_interval_s,
@@ -84,7 +82,9 @@ class OhlcPartition:
         )
         keys = Keys(settings.prefix)
         expiry = Expiry(self._calendar, settings.lists_ttl_ms, settings.history_days, settings.stream_ms)
-        self._store = PartitionStore(self._client, keys, settings.partition, settings.scripts, expiry)
+        self._store = PartitionStore(
+            self._client, keys, settings.partition, settings.scripts, expiry, settings.timeout_s
+        )
         self._uuid = uuid4().hex
         self._directory = Directory(self._calendar)
         self._groups = GroupCache(self._directory, self._calendar, keys)
@@ -133,8 +133,8 @@ class OhlcPartition:
         if not self._stats.trouble:
             try:
                 since_ms = self._store.since_ms(producer, _now_ms())
-            except RedisError as error:
-                self._fail(str(store_error(self._client, error)))
+            except StoreError as error:
+                self._fail(error)
         known = self._producer(producer)
         standing = Standing(known.intake.committed, since_ms, self._counts(producer))
         return msgspec.msgpack.encode(standing)
@@ -185,21 +185,14 @@ class OhlcPartition:
                 self._begin()
             if wait and self._store.busy:
                 self._collect(IDLE_WAIT_S)
-        except FencedError as error:
-            self._fenced = True
-            self._fail(f"fenced: {error}")
-        except (OffsetError, StoreError) as error:
-            self._fail(str(error))
-        except RedisError as error:
-            self._fail(str(store_error(self._client, error)))
+        except StoreError as error:
+            self._fail(error)
 
     def _collect(self, timeout_s: float) -> None:
         if not self._store.busy:
             return
         reply = self._store.poll(timeout_s)
         if reply is None:
-            if time.monotonic() - self._begun_s > self._settings.timeout_s:
-                raise redis.exceptions.TimeoutError("no answer to a commit")
             return
         plan, self._under_way = self._under_way, None
         for producer in self._producers.values():
@@ -242,12 +235,8 @@ class OhlcPartition:
         self._pending, self._pending_ticks, self._under_way = [], 0, None
         try:
             claim = self._store.claim(self._uuid)
-        except FencedError as error:
-            self._fenced = True
-            self._fail(f"fenced: {error}")
-            return
-        except RedisError as error:
-            self._fail(str(store_error(self._client, error)))
+        except StoreError as error:
+            self._fail(error)
             return
         self._meta = claim.meta
         self._directory.reopen(open_ends(claim))
@@ -256,11 +245,13 @@ class OhlcPartition:
         self._stats.owner = claim.owner
         self._stats.trouble, self._stats.trouble_since_ms = "", 0
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, error: StoreError) -> None:
+        """Nothing is taken or committed until a claim succeeds again; a fenced owner never tries."""
+        self._fenced = isinstance(error, FencedError)
         self._stats.store_errors += 1
         if not self._stats.trouble:
             self._stats.trouble_since_ms = _now_ms()
-        self._stats.trouble = why
+        self._stats.trouble = f"fenced: {error}" if self._fenced else str(error)
 
     def _producer(self, name: str) -> _Producer:
         known = self._producers.get(name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +13,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ray_ingest.errors import StoreError
 from ray_ingest.store.expiry import Expiry
 from ray_ingest.store.keys import CONFIRMED, LATEST, Keys
+from ray_ingest.store.redis import store_error
 from ray_ingest.store.scripts import Scripts, translate
 
 NO_MINUTE = 0xFFFF
@@ -82,15 +86,23 @@ class Flush:
 class PartitionStore:
     """The owner's connection to its partition.
 
-    `begin` sends a commit and returns; `poll` collects its reply. Raises FencedError when another owner took
-    over, OffsetError when offsets don't continue, redis' own ConnectionError and TimeoutError when the server
-    is away: then the commit may or may not have been applied, and `claim` tells.
+    `begin` sends a commit and returns; `poll` collects its reply. Both raise FencedError when another owner
+    took over, OffsetError when offsets don't continue, and StoreError when the server is away, refuses, or is
+    busy for longer than `timeout_s`: then a commit may or may not have been applied, and `claim` tells.
     """
 
     def __init__(
-        self, client: redis.Redis, keys: Keys, partition: int, texts: Mapping[str, str], expiry: Expiry
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        partition: int,
+        texts: Mapping[str, str],
+        expiry: Expiry,
+        timeout_s: float = 5.0,
     ) -> None:
         self._client = client
+        self._timeout_s = timeout_s
+        self._begun_s = 0.0
         self._keys = keys
         self._scripts = Scripts(client, texts)
         self._expiry = expiry
@@ -102,9 +114,10 @@ class PartitionStore:
         self.owner = ""
 
     def claim(self, uuid: str) -> Claim:
-        """Become the owner, or stay it; drops a commit under way. Raises FencedError."""
-        self._drop_connection()
-        reply: Any = self._scripts.run("claim", [self._meta, self._instruments], [uuid, self.owner])
+        """Become the owner, or stay it; drops a commit under way. Raises FencedError, StoreError."""
+        self.close()
+        with self._our_errors():
+            reply: Any = self._scripts.run("claim", [self._meta, self._instruments], [uuid, self.owner])
         owner, meta, instruments = reply
         self.owner = owner.decode()
         numbers = {
@@ -119,9 +132,10 @@ class PartitionStore:
         return Claim(self.owner, numbers, registered)
 
     def since_ms(self, producer: str, now_ms: int) -> int:
-        """When a producer was first heard of: `now_ms` if it is new, and remembered."""
-        self._client.hsetnx(self._meta, f"since:{producer}", now_ms)
-        return int(self._client.hget(self._meta, f"since:{producer}") or now_ms)
+        """When a producer was first heard of: `now_ms` if it is new, and remembered. Raises StoreError."""
+        with self._our_errors():
+            self._client.hsetnx(self._meta, f"since:{producer}", now_ms)
+            return int(self._client.hget(self._meta, f"since:{producer}") or now_ms)
 
     @property
     def busy(self) -> bool:
@@ -159,34 +173,47 @@ class PartitionStore:
             LATEST,
             CONFIRMED,
         )
-        self._send()
+        self._begun_s = time.monotonic()
+        with self._our_errors():
+            self._send()
 
     def poll(self, timeout_s: float = 0.0) -> tuple[int, int] | None:
-        """(candles closed, candles amended) once the commit under way is applied; None while it isn't."""
-        if self._connection is None or not self._connection.can_read(timeout=timeout_s):
+        """(candles closed, candles amended) once the commit under way is applied; None while it isn't, also
+        after waiting for `timeout_s`."""
+        if self._connection is None or self._pending is None:
             return None
-        try:
-            closed, amended = self._connection.read_response()
-        except NoScriptError:
-            self._scripts.load()
-            self._send()
-            return None
-        except ResponseError as error:
-            self._pending = None
-            raise translate(error) from None
+        with self._our_errors():
+            if not self._connection.can_read(timeout=timeout_s):
+                if time.monotonic() - self._begun_s > self._timeout_s:
+                    raise RedisTimeoutError(f"no answer to a commit for {self._timeout_s:g} s")
+                return None
+            try:
+                closed, amended = self._connection.read_response()
+            except NoScriptError:
+                # Nothing of it ran, so sending it again is safe.
+                self._scripts.load()
+                self._send()
+                return None
         self._pending = None
         return closed, amended
-
-    def close(self) -> None:
-        """Give the connection back; a commit under way is abandoned."""
-        self._drop_connection()
 
     def _send(self) -> None:
         if self._connection is None:
             self._connection = self._client.connection_pool.get_connection()
         self._connection.send_command(*(self._pending or ()))
 
-    def _drop_connection(self) -> None:
+    @contextmanager
+    def _our_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ResponseError as error:
+            ours = translate(error)
+            raise (store_error(self._client, error) if ours is error else ours) from None
+        except RedisError as error:
+            raise store_error(self._client, error) from None
+
+    def close(self) -> None:
+        """Give the connection back; a commit under way is abandoned."""
         self._pending = None
         if self._connection is not None:
             self._connection.disconnect()
