@@ -51,13 +51,20 @@ def run(config: AppConfig, url: str, stop: threading.Event, watch: Watcher) -> R
     `watch` is shown the status several times a second. Raises RayIngestError subclasses; whatever happens,
     nothing that was started is left running.
     """
+    with running_ray(config) as namespace:
+        return run_plan(plan_of(config, url, namespace), config.redis.give_up_s, stop, watch)
+
+
+def run_plan(plan: Plan, give_up_s: float, stop: threading.Event, watch: Watcher) -> Report:
+    """`run` on a Ray that is up already, which stays up: all actors of the plan are gone afterwards.
+
+    Raises StoreError when the store has been away for longer than `give_up_s`.
+    """
     with ExitStack() as stack:
-        namespace = stack.enter_context(running_ray(config))
-        plan = plan_of(config, url, namespace)
         began_s = time.monotonic()
-        supervisor = start_supervisor(Supervisor, plan, namespace)
+        supervisor = start_supervisor(Supervisor, plan, plan.namespace)
         stack.callback(_end_actors, supervisor)
-        status = _watch(supervisor, config, stop, watch)
+        status = _watch(supervisor, give_up_s, stop, watch)
         if any(feed.state == "failed" for feed in status.feeds):
             failed = next(feed for feed in status.feeds if feed.state == "failed")
             raise _failure(failed.error, failed.exit_code)
@@ -173,7 +180,7 @@ def source_of(config: AppConfig) -> Callable[[], TickSource]:
     return functools.partial(ReplaySource, path, config.feed.source, config.ingest.block_ticks)
 
 
-def _watch(supervisor: Any, config: AppConfig, stop: threading.Event, watch: Watcher) -> Status:
+def _watch(supervisor: Any, give_up_s: float, stop: threading.Event, watch: Watcher) -> Status:
     """Follow the run to its end. Raises StoreError when the store stays away for too long."""
     while True:
         status = _decoded(supervisor.status.remote())
@@ -183,8 +190,8 @@ def _watch(supervisor: Any, config: AppConfig, stop: threading.Event, watch: Wat
         now_ms = time.time_ns() // 1_000_000
         for owner in status.owners:
             away_ms = now_ms - owner.trouble_since_ms if owner.trouble else 0
-            if away_ms > config.redis.give_up_s * 1000:
-                raise StoreError(f"gave up after {config.redis.give_up_s:g} s: {owner.trouble}")
+            if away_ms > give_up_s * 1000:
+                raise StoreError(f"gave up after {give_up_s:g} s: {owner.trouble}")
         stop.wait(POLL_S)
 
 

@@ -12,7 +12,8 @@ from ray_ingest.core.directory import REASONS
 
 class Report(msgspec.Struct):
     """What a run did. `ticks_in` is the sum of applied, repeated, already committed, filtered and rejected;
-    `ticks_without_candle` are applied ticks of phases that make no candles, by phase."""
+    `ticks_without_candle` are applied ticks of phases that make no candles, by phase; `wall_s` is from the
+    first tick's receipt to the last commit, latency from a tick's receipt to its commit."""
 
     ticks_in: int
     ticks_applied: int
@@ -32,8 +33,8 @@ class Report(msgspec.Struct):
     latency_p99_ms: float | None
 
 
-def report_of(status: Status, wall_s: float) -> Report:
-    """The totals of a run that took `wall_s` seconds and ended with `status`."""
+def report_of(status: Status) -> Report:
+    """The totals of a run that ended with `status`."""
     rejected: Counter[str] = Counter()
     without_candle: Counter[str] = Counter()
     applied = already = 0
@@ -49,6 +50,7 @@ def report_of(status: Status, wall_s: float) -> Report:
         number = without_candle.pop(reason, 0)
         rejected[reason] += number
         applied -= number
+    wall_s = max((feed.running_s for feed in status.feeds), default=0.0)
     latencies = [feed.latency_ms for feed in status.feeds if feed.latency_ms]
     return Report(
         ticks_in=sum(feed.received for feed in status.feeds),

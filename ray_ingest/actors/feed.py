@@ -119,9 +119,10 @@ class Feed:
         since_ms = 0 if source.live else max(standing.since_ms for standing in standings)
         receiver = threading.Thread(target=self._receive, args=(source,), name="receiver", daemon=True)
         self._stats.state = "running"
+        began_s = time.monotonic()
         receiver.start()
         while not self._step(preparation, since_ms):
-            pass
+            self._stats.running_s = time.monotonic() - began_s
         self._stats.state = "stopped" if self._stopping.is_set() else "ended"
 
     def _step(self, preparation: Preparation, since_ms: int) -> bool:
@@ -131,10 +132,10 @@ class Feed:
         ahead = 4 * self._settings.sender.window_calls * self._settings.sender.batch_ticks
         over = self._source_over.is_set()
         if sum(sender.outbox.unsent for sender in self._senders) < ahead:
-            block = self._buffer.take()
-            if block is not None:
+            taken = self._buffer.take()
+            if taken is not None:
+                block, received_s = taken
                 now_ms = since_ms or time.time_ns() // 1_000_000
-                received_s = time.monotonic()
                 shares = preparation.prepare(block, now_ms)
                 for sender, ticks in zip(self._senders, shares, strict=True):
                     sender.append(ticks, received_s)
@@ -168,7 +169,8 @@ class Feed:
     def _receive(self, source: TickSource) -> None:
         try:
             for block in self._paced(source):
-                while not self._buffer.put(block):
+                received_s = time.monotonic()
+                while not self._buffer.put(block, received_s):
                     if self._stopping.wait(NAP_S):
                         return
                 if self._stopping.is_set():

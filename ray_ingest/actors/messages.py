@@ -91,6 +91,7 @@ class FeedStats(msgspec.Struct):
     sequence: int = 0
     already_committed: int = 0
     committed: int = 0
+    running_s: float = 0.0
     queued: int = 0
     in_flight: int = 0
     calls: int = 0

@@ -15,7 +15,7 @@ class TickBuffer:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._blocks: deque[TickColumns] = deque()
+        self._blocks: deque[tuple[TickColumns, float]] = deque()
         self._put = 0
         self._taken = 0
 
@@ -23,18 +23,19 @@ class TickBuffer:
         """Ticks held."""
         return self._put - self._taken
 
-    def put(self, block: TickColumns) -> bool:
-        """Take a block if there is room for all of it; an empty buffer takes a block of any size."""
+    def put(self, block: TickColumns, received_s: float) -> bool:
+        """Take a block, received at `received_s` by the caller's clock, if there is room for all of it; an
+        empty buffer takes a block of any size."""
         if len(self) and len(self) + len(block) > self.capacity:
             return False
-        self._blocks.append(block)
+        self._blocks.append((block, received_s))
         self._put += len(block)
         return True
 
-    def take(self) -> TickColumns | None:
-        """The oldest block, None when there is none."""
+    def take(self) -> tuple[TickColumns, float] | None:
+        """The oldest block and when it was received, None when there is none."""
         if not self._blocks:
             return None
-        block = self._blocks.popleft()
+        block, received_s = self._blocks.popleft()
         self._taken += len(block)
-        return block
+        return block, received_s
