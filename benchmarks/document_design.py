@@ -4,9 +4,9 @@ One asyncio process; a queue of 2,000,000 ticks; 24 workers that take up to 500 
 a tick; then one HSET a tick into a shared pipeline that is flushed at 50 operations or every 50 ms, under a
 lock. Where the document leaves a choice, the faster one is taken: uvloop, hiredis (for writing too, which
 redis.asyncio leaves to Python: 20 % less CPU time), no socket timeout (timeouts and a blocking pool halve
-redis-py's rate), no transaction around the pipeline, a script without needless commands, the minute by integer
-arithmetic. Its pool of 20 connections makes its 24 workers drop ticks, so ours is larger and each worker keeps
-the connection it took: 15 % less.
+redis-py's rate), no transaction around the pipeline, a script without needless commands, the minute by
+integer arithmetic. Its pool of 20 connections makes its 24 workers drop ticks, so ours is larger and each
+worker keeps the connection it took: 15 % less.
 """
 
 from __future__ import annotations

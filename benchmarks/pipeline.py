@@ -98,13 +98,12 @@ def measure(
     )
     plan = dataclasses.replace(plan, feeds=[feed])
     last: list[Status] = []
-    cpu: dict[str, float] = {}
 
     def watch(status: Status) -> None:
         last[:] = [status]
 
     with cpu_by_process(server_pid) as cpu:
-        report = run_plan(plan, namespace, threading.Event(), watch, give_up_s=30.0)
+        report = run_plan(plan, 30.0, threading.Event(), watch)
     status = last[-1]
     candles, wrong = _compare(make_tape(instruments, ticks, minutes, 7), url, prefix)
     return _result(report, status, candles, wrong, cpu)
@@ -138,8 +137,10 @@ def _compare(tape: Tape, url: str, prefix: str) -> tuple[int, int]:
             )
             for number, entry in enumerate(tape.table.entries)
         ]
-    stored = pl.concat(frames).with_columns(pl.col("timestamp").dt.epoch("ms").alias("minute_ms"))
-    columns = ["instrument", "minute_ms", "open", "high", "low", "close", "volume"]
+    stored = pl.concat(frames).with_columns(
+        minute=pl.col("timestamp").dt.hour().cast(pl.Int64) * 60 + pl.col("timestamp").dt.minute()
+    )
+    columns = ["instrument", "minute", "open", "high", "low", "close", "volume"]
     expected, stored = (
         expected.select(columns),
         stored.select(columns).cast(dict(expected.select(columns).schema)),

@@ -21,6 +21,7 @@ local latest_suffix, confirmed_suffix = ARGV[9], ARGV[10]
 
 local FIRST_STEM = 4
 local GROUP_FORMAT, ROW_FORMAT, ROW_SIZE = '<I4I2I2Bc0', '<I2I2I4' .. string.sub(RECORD_FORMAT, 2), 88
+local ROW_MINUTE, ROW_KIND, ROW_GROUP, IN_ROW = 1, 2, 3, 3
 local CLOSE_ORDER, NOWHERE = 1, math.huge
 
 local holder = call('HGET', meta_key, 'owner')
@@ -40,15 +41,16 @@ if stream_type ~= 'stream' and stream_type ~= 'none' then
 end
 
 -- Days by key, and in the order they are written. A day's fields are its header's, and: `records` by slot as
--- they will be, `has_lists` if it was the newest day before this flush, `dirty` slots,
--- `closed` and `amended` slots of this flush, `listed` slots to publish as lists, and `volume_was` by slot.
+-- they will be, `has_lists` if it was the newest day before this flush, `changed` if its header did. A record
+-- has four more fields here: whether it is to be written, whether this flush closed it, whether it amended it,
+-- and its volume before this flush changed it.
+local DIRTY, CLOSED, AMENDED, VOLUME_WAS = 16, 17, 18, 19
 local days, day_order, newest_dates = {}, {}, {}
 local closed_count, amended_count = 0, 0
 
 local function add_day(day, stem, expire_at_ms)
   day.stem, day.expire_at_ms, day.shift, day.open_before = stem, expire_at_ms, 0, day.open
-  day.has_lists = day.superseded == 0
-  day.records, day.dirty, day.closed, day.amended, day.listed, day.volume_was = {}, {}, {}, {}, {}, {}
+  day.has_lists, day.records = day.superseded == 0, {}
   days[day.key] = day
   day_order[#day_order + 1] = day
   return day
@@ -63,22 +65,23 @@ local function record_of(day, slot)
   return record
 end
 
--- A candle became final: its event, and its lists unless a newer session day has taken them over.
+-- A candle became final.
 local function close(day, slot)
   local record = record_of(day, slot)
   record[FLAGS] = bit.bor(record[FLAGS], FINAL)
+  record[DIRTY], record[CLOSED] = true, true
   if slot == day.open then day.open = -1 end
   if slot > day.confirmed then day.confirmed = slot end
-  day.closed[slot], day.dirty[slot], day.listed[slot] = true, true, day.superseded == 0
+  day.changed = true
   closed_count = closed_count + 1
 end
 
 -- A record changed. If its candle is final that is an amendment, one a flush however many rows cause it.
-local function changed(day, slot, record)
-  day.dirty[slot] = true
-  if record[TICKS] > 0 and bit.band(record[FLAGS], FINAL) ~= 0 and not day.closed[slot]
-    and not day.amended[slot] then
-    day.amended[slot], day.listed[slot] = true, day.superseded == 0
+local function changed(record)
+  record[DIRTY] = true
+  if record[TICKS] > 0 and bit.band(record[FLAGS], FINAL) ~= 0 and not record[CLOSED]
+    and not record[AMENDED] then
+    record[AMENDED] = true
     record[REVISION] = record[REVISION] + 1
     amended_count = amended_count + 1
   end
@@ -105,11 +108,11 @@ local function begin_day(key, stem, date, first_minute, slots, expire_at_ms)
     end
     if previous then
       if previous.open >= 0 then close(previous, previous.open) end
-      previous.superseded, previous.header_dirty = 1, true
+      previous.superseded, previous.changed = 1, true
     end
   end
   return add_day({key = key, date = date, first_minute = first_minute, slots = slots, newest = -1,
-    confirmed = -1, open = -1, first = -1, superseded = superseded, before = -1, lowest = -1, is_new = true},
+    confirmed = -1, open = -1, first = -1, superseded = superseded, before = -1, lowest = -1, is_new = true, changed = true},
     stem, expire_at_ms)
 end
 
@@ -125,45 +128,50 @@ local function load_day(stem, date, first_minute, slots, expire_at_ms)
   local grown = day.first_minute - first_minute
   local last_minute = max(day.first_minute + day.slots, first_minute + slots)
   if grown > 0 then
-    day.shift, day.first_minute = grown, first_minute
+    day.shift, day.first_minute, day.changed = grown, first_minute, true
     for _, field in ipairs({'newest', 'confirmed', 'open', 'first', 'open_before'}) do
       if day[field] >= 0 then day[field] = day[field] + grown end
     end
   end
-  day.slots = last_minute - day.first_minute
+  if day.slots ~= last_minute - day.first_minute then
+    day.slots, day.changed = last_minute - day.first_minute, true
+  end
   return day
 end
 
 -- Ticks are ordered by (cumulative volume, time), where there is none by time alone: of two openings the one
 -- with a volume wins, then the lower volume, then the earlier time, then the earlier offset, which is the
--- record's; closings likewise, the later offset being the row's.
+-- record's; closings likewise, the later offset being the row's. A row's fields stand IN_ROW places later.
 local function merge(record, row)
   local low, high = record[VOLUME_LOW], record[VOLUME_HIGH]
-  local row_low, row_high = row[VOLUME_LOW], row[VOLUME_HIGH]
-  if row[TICKS] > 0 then
+  local row_low, row_high, row_ticks = row[VOLUME_LOW + IN_ROW], row[VOLUME_HIGH + IN_ROW], row[TICKS + IN_ROW]
+  if row_ticks > 0 then
     if record[TICKS] == 0 then
-      for field = OPEN, CLOSE do record[field] = row[field] end
-      record[OI], record[FIRST_MS], record[LAST_MS] = row[OI], row[FIRST_MS], row[LAST_MS]
+      for field = OPEN, CLOSE do record[field] = row[field + IN_ROW] end
+      record[OI], record[FIRST_MS], record[LAST_MS] =
+        row[OI + IN_ROW], row[FIRST_MS + IN_ROW], row[LAST_MS + IN_ROW]
     else
-      record[HIGH], record[LOW] = max(record[HIGH], row[HIGH]), min(record[LOW], row[LOW])
+      record[HIGH] = max(record[HIGH], row[HIGH + IN_ROW])
+      record[LOW] = min(record[LOW], row[LOW + IN_ROW])
       local opening, row_opening = low < 0 and NOWHERE or low, row_low < 0 and NOWHERE or row_low
-      if row_opening < opening or (row_opening == opening and row[FIRST_MS] < record[FIRST_MS]) then
-        record[OPEN], record[FIRST_MS] = row[OPEN], row[FIRST_MS]
+      local first_ms, last_ms = row[FIRST_MS + IN_ROW], row[LAST_MS + IN_ROW]
+      if row_opening < opening or (row_opening == opening and first_ms < record[FIRST_MS]) then
+        record[OPEN], record[FIRST_MS] = row[OPEN + IN_ROW], first_ms
       end
-      if row_high > high or (row_high == high and row[LAST_MS] >= record[LAST_MS]) then
-        record[CLOSE], record[LAST_MS], record[OI] = row[CLOSE], row[LAST_MS], row[OI]
+      if row_high > high or (row_high == high and last_ms >= record[LAST_MS]) then
+        record[CLOSE], record[LAST_MS], record[OI] = row[CLOSE + IN_ROW], last_ms, row[OI + IN_ROW]
       end
     end
-    record[TICKS] = record[TICKS] + row[TICKS]
-    record[SOURCE] = bit.bor(record[SOURCE], row[SOURCE])
-    record[FLAGS] = bit.bor(record[FLAGS], row[FLAGS])
+    record[TICKS] = record[TICKS] + row_ticks
+    record[SOURCE] = bit.bor(record[SOURCE], row[SOURCE + IN_ROW])
+    record[FLAGS] = bit.bor(record[FLAGS], row[FLAGS + IN_ROW])
   end
-  record[PHASE] = row[PHASE]
+  record[PHASE] = row[PHASE + IN_ROW]
   if row_low >= 0 then
     record[VOLUME_LOW] = low < 0 and row_low or min(low, row_low)
     record[VOLUME_HIGH] = max(high, row_high)
-  elseif high < 0 and row[VOLUME] >= 0 then
-    record[VOLUME] = max(record[VOLUME], 0) + row[VOLUME]
+  elseif high < 0 and row[VOLUME + IN_ROW] >= 0 then
+    record[VOLUME] = max(record[VOLUME], 0) + row[VOLUME + IN_ROW]
   end
 end
 
@@ -182,11 +190,11 @@ local function volume_before(day, slot)
   return highest
 end
 
-local function set_volume(day, slot, record, before)
+local function set_volume(day, record, before)
   local volume = before < 0 and record[VOLUME_HIGH] - day.lowest or max(0, record[VOLUME_HIGH] - before)
   if volume ~= record[VOLUME] then
     -- Another row may give it back, so whether this amends a candle shows when all rows are in.
-    day.volume_was[slot] = day.volume_was[slot] or record[VOLUME]
+    record[VOLUME_WAS] = record[VOLUME_WAS] or record[VOLUME]
     record[VOLUME] = volume
   end
 end
@@ -197,7 +205,7 @@ local function take_from_later(day, slot, before)
   for later = slot + 1, day.newest do
     local record = record_of(day, later)
     if record[VOLUME_HIGH] >= 0 then
-      set_volume(day, later, record, before)
+      set_volume(day, record, before)
       if record[VOLUME_HIGH] >= before then break end
     end
   end
@@ -205,101 +213,111 @@ end
 
 local function apply_volume(day, slot, record, row_low, high_before)
   local lowered = day.lowest < 0 or row_low < day.lowest
-  if lowered then day.lowest = row_low end
-  if day.first < 0 or slot < day.first then day.first = slot end
-  local high = record[VOLUME_HIGH]
-  local before = day.before
+  if lowered then day.lowest, day.changed = row_low, true end
+  if day.first < 0 or slot < day.first then day.first, day.changed = slot, true end
+  local high, before = record[VOLUME_HIGH], day.before
   if slot < day.newest then
     before = volume_before(day, slot)
-    day.before = max(day.before, high)
+    if high > day.before then day.before, day.changed = high, true end
   end
-  set_volume(day, slot, record, before)
+  set_volume(day, record, before)
   if slot < day.newest and high > high_before then take_from_later(day, slot, max(before, high)) end
-  if lowered and day.first ~= slot then set_volume(day, day.first, record_of(day, day.first), -1) end
+  if lowered and day.first ~= slot then set_volume(day, record_of(day, day.first), -1) end
 end
 
-local function apply_row(day, minute, row)
-  local slot = minute - day.first_minute
+local function apply_row(day, slot, row)
   if slot > day.newest then
     if day.newest >= 0 then
       day.before = max(day.before, record_of(day, day.newest)[VOLUME_HIGH])
       if day.open >= 0 then close(day, day.open) end
     end
-    day.newest = slot
+    day.newest, day.changed = slot, true
+    day.records[slot] = empty_record()
   end
   local record = record_of(day, slot)
-  local high_before = record[VOLUME_HIGH]
+  local high_before, row_low = record[VOLUME_HIGH], row[VOLUME_LOW + IN_ROW]
   merge(record, row)
-  changed(day, slot, record)
-  if row[VOLUME_LOW] >= 0 then apply_volume(day, slot, record, row[VOLUME_LOW], high_before) end
+  changed(record)
+  if row_low >= 0 then apply_volume(day, slot, record, row_low, high_before) end
   if record[TICKS] > 0 and bit.band(record[FLAGS], FINAL) == 0 then
     if slot < day.newest or day.superseded == 1 then
       close(day, slot)
-    else
-      day.open = slot
+    elseif day.open ~= slot then
+      day.open, day.changed = slot, true
     end
   end
 end
 
 local group_at, group, day = 1, -1, nil
 for row_at = 1, #rows, ROW_SIZE do
-  local minute, kind, row_group = unpack_struct('<I2I2I4', rows, row_at)
-  if row_group ~= group then
-    group = row_group
+  local row = {unpack_struct(ROW_FORMAT, rows, row_at)}
+  if row[ROW_GROUP] ~= group then
+    group = row[ROW_GROUP]
     local date, first_minute, slots, name
     date, first_minute, slots, name, group_at = unpack_struct(GROUP_FORMAT, groups, group_at)
     local expiry = expiries[integer(date)]
     day = load_day(KEYS[FIRST_STEM + group], date, first_minute, slots, expiry[1])
     day.name, day.history_expire_at_ms = name, expiry[2]
   end
-  if kind == CLOSE_ORDER then
-    local slot = minute - day.first_minute
-    if slot == day.open then close(day, slot) end
-  else
-    apply_row(day, minute, {select(4, unpack_struct(ROW_FORMAT, rows, row_at))})
+  local slot = row[ROW_MINUTE] - day.first_minute
+  if row[ROW_KIND] ~= CLOSE_ORDER then
+    apply_row(day, slot, row)
+  elseif slot == day.open then
+    close(day, slot)
   end
 end
 
 for _, touched in ipairs(day_order) do
-  for slot, volume in pairs(touched.volume_was) do
-    local record = touched.records[slot]
-    if record[VOLUME] ~= volume then changed(touched, slot, record) end
+  for _, record in pairs(touched.records) do
+    if record[VOLUME_WAS] and record[VOLUME_WAS] ~= record[VOLUME] then changed(record) end
   end
 end
 
 -- From here on only writes.
 
 local events = {}
+
+local function write_record(day, slot, record)
+  call('SETRANGE', day.key, HEADER_SIZE + slot * RECORD_SIZE, pack_record(record))
+  if record[CLOSED] or record[AMENDED] then
+    events[#events + 1] = day.stem
+    events[#events + 1] = event_value(day, slot, record)
+    -- The lists of a day that a newer one had superseded before are not its own.
+    if day.has_lists then
+      local code = minute_code(day.first_minute + slot)
+      write_list(day.stem .. code .. ':', record, nil, day.expire_at_ms)
+      if slot == day.confirmed then
+        write_list(day.stem .. confirmed_suffix, record, code, day.expire_at_ms)
+      end
+    end
+  end
+end
+
+local function write_records(day)
+  local slots = {}
+  for slot, record in pairs(day.records) do
+    if record[DIRTY] then slots[#slots + 1] = slot end
+  end
+  if #slots > 1 then table.sort(slots) end
+  for _, slot in ipairs(slots) do write_record(day, slot, day.records[slot]) end
+end
+
 for _, day in ipairs(day_order) do
   if day.is_new then
-    call('SET', day.key, pack_header(day) .. string.rep('\0', day.slots * RECORD_SIZE))
+    -- Full length at once, so that it never grows; only its last byte needs to be sent.
+    call('SETRANGE', day.key, HEADER_SIZE + day.slots * RECORD_SIZE - 1, '\0')
     call('PEXPIREAT', day.key, day.history_expire_at_ms)
   elseif day.shift > 0 then
     local records = call('GETRANGE', day.key, HEADER_SIZE, -1)
     call('SET', day.key, pack_header(day) .. string.rep('\0', day.shift * RECORD_SIZE) .. records, 'KEEPTTL')
-  else
-    call('SETRANGE', day.key, 0, pack_header(day))
   end
-  local expire_at_ms = day.expire_at_ms
-  for slot in pairs(day.dirty) do
-    local record = day.records[slot]
-    call('SETRANGE', day.key, HEADER_SIZE + slot * RECORD_SIZE, pack_record(record))
-    if day.closed[slot] or day.amended[slot] then
-      events[#events + 1] = day.stem
-      events[#events + 1] = event_value(day, slot, record)
-    end
-    if day.listed[slot] then
-      local code = minute_code(day.first_minute + slot)
-      write_list(day.stem .. code .. ':', record, nil, expire_at_ms)
-      if slot == day.confirmed then
-        write_list(day.stem .. confirmed_suffix, record, code, expire_at_ms)
-      end
-    end
-  end
+  if day.changed then call('SETRANGE', day.key, 0, pack_header(day)) end
+  write_records(day)
   local newest_candle = max(day.open, day.confirmed)
-  if day.has_lists and day.dirty[newest_candle] then
-    write_list(day.stem .. latest_suffix, day.records[newest_candle],
-      minute_code(day.first_minute + newest_candle), expire_at_ms)
+  local newest_record = day.records[newest_candle]
+  if day.has_lists and newest_record and newest_record[DIRTY] then
+    write_list(day.stem .. latest_suffix, newest_record, minute_code(day.first_minute + newest_candle),
+      day.expire_at_ms)
   end
   if day.superseded == 0 and (day.is_new or day.open ~= day.open_before) then
     local open_minute = day.open >= 0 and day.first_minute + day.open or NO_MINUTE

@@ -15,6 +15,7 @@ local FINAL, NO_MINUTE = 1, 65535
 -- Places of the fields in an unpacked record.
 local OPEN, HIGH, LOW, CLOSE, VOLUME, OI, VOLUME_LOW, VOLUME_HIGH = 1, 2, 3, 4, 5, 6, 7, 8
 local TICKS, FIRST_MS, LAST_MS, SOURCE, PHASE, FLAGS, REVISION = 9, 10, 11, 12, 13, 14, 15
+local EMPTY_RECORD_FIELDS = {0, 0, 0, 0, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0}
 
 local call, format = redis.call, string.format
 local pack, unpack_struct = struct.pack, struct.unpack
@@ -104,6 +105,10 @@ local function pack_header(day)
 end
 
 -- A slot nothing has touched is zeros, its phase too; as a record its volumes are null.
+local function empty_record()
+  return {unpack(EMPTY_RECORD_FIELDS)}
+end
+
 local function read_record(day, slot)
   local from = HEADER_SIZE + slot * RECORD_SIZE
   local bytes = call('GETRANGE', day.key, from, from + RECORD_SIZE - 1)
@@ -111,7 +116,7 @@ local function read_record(day, slot)
     local record = {unpack_struct(RECORD_FORMAT, bytes)}
     if record[PHASE] ~= 0 then return record end
   end
-  return {0, 0, 0, 0, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0}
+  return empty_record()
 end
 
 local function event_value(day, slot, record)

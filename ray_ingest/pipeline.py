@@ -61,7 +61,6 @@ def run_plan(plan: Plan, give_up_s: float, stop: threading.Event, watch: Watcher
     Raises StoreError when the store has been away for longer than `give_up_s`.
     """
     with ExitStack() as stack:
-        began_s = time.monotonic()
         supervisor = start_supervisor(Supervisor, plan, plan.namespace)
         stack.callback(_end_actors, supervisor)
         status = _watch(supervisor, give_up_s, stop, watch)
@@ -70,7 +69,7 @@ def run_plan(plan: Plan, give_up_s: float, stop: threading.Event, watch: Watcher
             raise _failure(failed.error, failed.exit_code)
         status = _decoded(supervisor.stop.remote(True))
         watch(status)
-        return report_of(status, time.monotonic() - began_s)
+        return report_of(status)
 
 
 @contextmanager

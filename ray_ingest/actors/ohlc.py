@@ -33,6 +33,7 @@ from ray_ingest.store.redis import connect
 
 IDLE_WAIT_S = 0.25
 RETRY_S = 0.1
+LONGEST_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,8 @@ class OhlcPartition:
             self._collect(
                 self._settings.timeout_s if self._pending_ticks > self._settings.pending_ticks else 0
             )
-            if not self._store.busy and (wait or time.monotonic() >= self._next_flush_s):
+            full = self._pending_ticks > self._settings.pending_ticks
+            if not self._store.busy and (wait or full or time.monotonic() >= self._next_flush_s):
                 self._begin()
             if wait and self._store.busy:
                 self._collect(IDLE_WAIT_S)
@@ -202,7 +204,7 @@ class OhlcPartition:
         for counter, increment in plan.counters.items():
             self._meta[counter] = self._meta.get(counter, 0) + increment
         took_s = time.monotonic() - self._begun_s
-        pause_s = took_s * (1 / self._settings.flush_duty - 1)
+        pause_s = min(took_s * (1 / self._settings.flush_duty - 1), LONGEST_PAUSE_S)
         self._next_flush_s = time.monotonic() + max(self._settings.flush_interval_s, pause_s)
         stats = self._stats
         stats.ticks_committed += plan.ticks

@@ -64,24 +64,27 @@ def aggregate(placed: PlacedTicks, candle_mask: npt.NDArray[np.bool_]) -> Partia
     volume = ticks["day_volume"][order]
     time_ms = ticks["event_time_ms"][order]
 
+    sizes = lasts - starts + 1
     rows = np.zeros(len(starts), ROW)
     rows["high"] = np.maximum.reduceat(price, starts)
     rows["low"] = np.minimum.reduceat(price, starts)
-    rows["volume_low"] = volume[starts]
-    rows["volume_high"] = volume[lasts]
-    opening, closing = starts, lasts
-    disordered = _disordered(keys, starts, volume, time_ms)
-    if len(disordered):
-        opening, closing = starts.copy(), lasts.copy()
-        _order_by_rule(disordered, starts, lasts, volume, time_ms, opening, closing, rows)
+    volumeless = bool((volume < 0).any())
+    opening_volume = np.where(volume < 0, _LARGEST, volume) if volumeless else volume
+    lowest = np.minimum.reduceat(opening_volume, starts)
+    highest = np.maximum.reduceat(volume, starts)
+    rows["volume_low"] = np.where(lowest == _LARGEST, -1, lowest)
+    rows["volume_high"] = highest
+    number = np.repeat(np.arange(len(starts)), sizes)
+    opening = _earliest(np.flatnonzero(opening_volume == lowest[number]), number, time_ms)
+    closing = _latest(np.flatnonzero(volume == highest[number]), number, time_ms)
     rows["open"] = price[opening]
     rows["close"] = price[closing]
     rows["first_ms"] = time_ms[opening] % MINUTE_MS
     rows["last_ms"] = time_ms[closing] % MINUTE_MS
     rows["oi"] = ticks["oi"][order[closing]]
-    rows["ticks"] = lasts - starts + 1
+    rows["ticks"] = sizes
     rows["volume"] = -1
-    if (volume < 0).any():
+    if volumeless:
         _add_quantities(rows, starts, volume, ticks["last_qty"][order])
     firsts = order[starts]
     rows["source"] = np.bitwise_or.reduceat(placed.source[order], starts)
@@ -99,43 +102,27 @@ def aggregate(placed: PlacedTicks, candle_mask: npt.NDArray[np.bool_]) -> Partia
     return PartialCandles(instrument, day, rows)
 
 
-def _disordered(
-    keys: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.intp],
-    volume: npt.NDArray[np.int64],
-    time_ms: npt.NDArray[np.int64],
+def _earliest(
+    positions: npt.NDArray[np.intp], number: npt.NDArray[np.int64], time_ms: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.intp]:
-    """Numbers of the groups that aren't in the rule's order as they stand: few, feeds are mostly sorted."""
-    falls = (volume[1:] < volume[:-1]) | ((volume[1:] == volume[:-1]) & (time_ms[1:] < time_ms[:-1]))
-    # A tick without volume before one with volume would open the minute: not in order either.
-    falls |= (volume[:-1] < 0) & (volume[1:] >= 0)
-    falls &= keys[1:] == keys[:-1]
-    return np.unique(np.searchsorted(starts, np.flatnonzero(falls), side="right") - 1)
+    """Of ascending positions, the one of the least time in each group, of equals the first.
+
+    `number` is the group of every tick, counted from 0; each group has a position.
+    """
+    group, times = number[positions], time_ms[positions]
+    starts = group_starts(group)
+    found: npt.NDArray[np.intp] = positions[times == np.minimum.reduceat(times, starts)[group]]
+    return found[group_starts(number[found])]
 
 
-def _order_by_rule(
-    groups: npt.NDArray[np.intp],
-    starts: npt.NDArray[np.intp],
-    lasts: npt.NDArray[np.intp],
-    volume: npt.NDArray[np.int64],
-    time_ms: npt.NDArray[np.int64],
-    opening: npt.NDArray[np.intp],
-    closing: npt.NDArray[np.intp],
-    rows: npt.NDArray[np.void],
-) -> None:
-    """Fill in opening and closing positions and the volume range of the given groups."""
-    sizes = lasts[groups] - starts[groups] + 1
-    number = np.repeat(np.arange(len(groups)), sizes)
-    first = np.cumsum(sizes) - sizes
-    position = np.arange(len(number)) - np.repeat(first, sizes) + np.repeat(starts[groups], sizes)
-    volumes, times = volume[position], time_ms[position]
-    opening_volume = np.where(volumes < 0, _LARGEST, volumes)
-    by_opening = np.lexsort((times, opening_volume, number))
-    opening[groups] = position[by_opening[first]]
-    by_closing = np.lexsort((times, volumes, number))
-    closing[groups] = position[by_closing[first + sizes - 1]]
-    rows["volume_high"][groups] = volume[closing[groups]]
-    rows["volume_low"][groups] = volume[opening[groups]]
+def _latest(
+    positions: npt.NDArray[np.intp], number: npt.NDArray[np.int64], time_ms: npt.NDArray[np.int64]
+) -> npt.NDArray[np.intp]:
+    """Of ascending positions, the one of the greatest time in each group, of equals the last."""
+    group, times = number[positions], time_ms[positions]
+    starts = group_starts(group)
+    found: npt.NDArray[np.intp] = positions[times == np.maximum.reduceat(times, starts)[group]]
+    return found[np.append(group_starts(number[found])[1:], len(found)) - 1]
 
 
 def _add_quantities(

@@ -117,10 +117,13 @@ class ProducerNames:
         return len(self.number)
 
     def extend(self, start: int, entries: Iterable[tuple[str, str, str]]) -> None:
-        """Learn (exchange, token, source) of ids from `start` on; those known already are passed over.
+        """Learn (exchange, token, source) of ids from `start` on; those known already are passed over, and
+        all of them when entries before them are missing.
 
         Names no key can carry stand for an unknown exchange: their ticks were rejected at the feed.
         """
+        if start > len(self):
+            return
         fresh = [Instrument(*entry) for entry in entries][len(self) - start :]
         numbers = [
             self._directory.number(e if not name_fault(e.exchange, e.token) else _NAMELESS) for e in fresh

@@ -38,18 +38,17 @@ class FilterSettings:
 
 
 class TickFilter:
-    """Applies `FilterSettings` to one producer's ticks, remembering counts and prices by instrument id."""
+    """Applies `FilterSettings` to one producer's ticks, remembering counts by instrument id."""
 
     def __init__(self, settings: FilterSettings, table: InstrumentTable) -> None:
         self._settings = settings
         self._table = table
         self._allowed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._seen: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self._price: npt.NDArray[np.float64] = np.zeros(0)
         self._allow_exchanges = {name.upper() for name in settings.allow_exchanges}
         self._deny_exchanges = {name.upper() for name in settings.deny_exchanges}
-        self._allow_instruments = {sanitise(name) for name in settings.allow_instruments}
-        self._deny_instruments = {sanitise(name) for name in settings.deny_instruments}
+        self._allow_instruments = {_canonical(name) for name in settings.allow_instruments}
+        self._deny_instruments = {_canonical(name) for name in settings.deny_instruments}
 
     @property
     def idle(self) -> bool:
@@ -67,7 +66,7 @@ class TickFilter:
             mask[rows] = self._sampled(ticks["instrument"][rows])
         if self._settings.min_price_change_percent > 0:
             rows = np.flatnonzero(mask)
-            mask[rows] = self._moved(ticks[rows])
+            mask[rows] = _moved(ticks[rows], self._settings.min_price_change_percent / 100)
         return mask
 
     def _sampled(self, ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
@@ -83,38 +82,49 @@ class TickFilter:
         passing[order] = position % self._settings.sample_every == 0
         return passing
 
-    def _moved(self, ticks: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-        """Ticks whose price left the band around the last passed one, and those a candle's edges need."""
-        ids, price, volume = ticks["instrument"], ticks["last_price"], ticks["day_volume"]
-        time_ms = ticks["event_time_ms"]
-        passing = volume < 0
-        passing &= ticks["last_qty"] >= 0
-        minute = time_ms // MINUTE_MS
-        order = np.lexsort((np.arange(len(ids)), time_ms, volume, minute, ids))
-        edge = np.ones(len(ids) + 1, np.bool_)
-        edge[1:-1] = (ids[order][1:] != ids[order][:-1]) | (minute[order][1:] != minute[order][:-1])
-        passing[order[edge[:-1] | edge[1:]]] = True
-        band = self._settings.min_price_change_percent / 100
-        # Each decision depends on the last price that passed, so this goes tick by tick.
-        for row, (instrument, value) in enumerate(zip(ids.tolist(), price.tolist(), strict=True)):
-            reference = self._price[instrument]
-            if passing[row] or abs(value - reference) >= band * reference:
-                passing[row] = True
-                self._price[instrument] = value
-        return passing
-
     def _grow(self) -> None:
         known, size = len(self._allowed), len(self._table)
         if size > known:
             fresh = [self._may_pass(entry.exchange, entry.token) for entry in self._table.entries[known:]]
             self._allowed = np.append(self._allowed, np.array(fresh, np.bool_))
             self._seen = np.append(self._seen, np.zeros(size - known, np.int64))
-            self._price = np.append(self._price, np.zeros(size - known))
 
     def _may_pass(self, exchange: str, token: str) -> bool:
-        name = sanitise(f"{exchange}|{token}")
+        name = _canonical(f"{exchange}|{token}")
         if exchange in self._deny_exchanges or name in self._deny_instruments:
             return False
         if self._allow_exchanges and exchange not in self._allow_exchanges:
             return False
         return not self._allow_instruments or name in self._allow_instruments
+
+
+def _moved(ticks: npt.NDArray[np.void], band: float) -> npt.NDArray[np.bool_]:
+    """Ticks whose price left the band around the last passed one of their minute, and those its edges need.
+
+    Prices are followed in the order candles use, so that disorder can't hide a high or a low.
+    """
+    ids, price, volume = ticks["instrument"], ticks["last_price"], ticks["day_volume"]
+    minute = ticks["event_time_ms"] // MINUTE_MS
+    order = np.lexsort((ticks["event_time_ms"], volume, minute, ids))
+    # Ticks with a cumulative volume open and close a minute that also has some without: both have edges.
+    edge = np.ones(len(ids) + 1, np.bool_)
+    edge[1:-1] = False
+    for column in (ids, minute, volume >= 0):
+        edge[1:-1] |= column[order][1:] != column[order][:-1]
+    must_pass = edge[:-1] | edge[1:] | ((volume < 0) & (ticks["last_qty"] >= 0))[order]
+    passing = must_pass.tolist()
+    reference = 0.0
+    # Each decision depends on the last price that passed, so this goes tick by tick.
+    for place, value in enumerate(price[order].tolist()):
+        if passing[place] or abs(value - reference) >= band * reference:
+            passing[place] = True
+            reference = value
+    mask = np.empty(len(ids), np.bool_)
+    mask[order] = passing
+    return mask
+
+
+def _canonical(name: str) -> str:
+    """EXCHANGE|token with the exchange in upper case and the token as keys carry it."""
+    exchange, _, token = name.partition("|")
+    return f"{exchange.upper()}|{sanitise(token)}"

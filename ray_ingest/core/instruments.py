@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 TOKEN_BYTES = 64
 _FORBIDDEN = frozenset(":|{}")
+_INDEX_ENDS = ("_INDEX", "IDX_I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class InstrumentTable:
         upper = exchange.upper()
         if not fault and self._token_of.setdefault((upper, sanitise(token)), token) != token:
             fault = "token_collision"
+        if fault:  # an unusable name may hold what no message and no hash can encode
+            upper, token = (text.encode("utf-8", "backslashreplace").decode() for text in (upper, token))
         self.entries.append(Instrument(upper, token, source))
         self._faults.append(self.FAULTS.index(fault))
         return len(self.entries) - 1
@@ -100,7 +103,7 @@ class InstrumentTable:
         return self._fault_array
 
     def is_index(self) -> npt.NDArray[np.bool_]:
-        """One flag an id: True for an index, which has no volume. An index is what trades on `…_INDEX`."""
+        """One flag an id: True for an index, which has no volume. An index trades on `…_INDEX` or Dhan's `IDX_I`."""
         if len(self._index_array) != len(self.entries):
-            self._index_array = np.array([e.exchange.endswith("_INDEX") for e in self.entries], np.bool_)
+            self._index_array = np.array([e.exchange.endswith(_INDEX_ENDS) for e in self.entries], np.bool_)
         return self._index_array

@@ -33,7 +33,7 @@ def normalise(columns: TickColumns, table: InstrumentTable, now_ms: int, future_
     """Check and convert raw ticks to `TICK` rows.
 
     A tick is valid when its instrument's name is, price > 0 and finite, time > 0 in epoch milliseconds and at
-    most `future_ms` after its receive time (`now_ms` where it has none), and its quantities are null or
+    most `future_ms` after its receive time (`now_ms` where it has none in ms), and its quantities are null or
     0 … 2**53 - 1. An index has neither volume nor quantity, whatever its feed sends.
     """
     faults = _faults(columns, table, now_ms, future_ms)
@@ -71,8 +71,8 @@ def _faults(
     for quantity in (columns.last_qty, columns.day_volume, columns.oi):
         faults[(quantity < 0) & (quantity != NULL) | (quantity > LARGEST_INTEGER)] = _QUANTITY
     received = columns.receive_time_ms
-    known_ms = np.where(received > 0, received, now_ms)
-    faults[(time_ms > known_ms + future_ms) & (known_ms < LATEST_MS)] = _FUTURE
+    known_ms = np.where((received > 0) & (received < LATEST_MS), received, now_ms)
+    faults[time_ms > known_ms + future_ms] = _FUTURE
     faults[(time_ms < EARLIEST_MS) | (time_ms > LATEST_MS)] = _TIME_UNIT
     faults[time_ms <= 0] = _TIME
     faults[~((columns.last_price > 0) & np.isfinite(columns.last_price))] = _PRICE

@@ -20,16 +20,17 @@ class TickBuffer:
         self._taken = 0
 
     def __len__(self) -> int:
-        """Ticks held."""
-        return self._put - self._taken
+        """Ticks held; asked while other threads put and take, perhaps some more, never fewer."""
+        taken = self._taken
+        return self._put - taken
 
     def put(self, block: TickColumns, received_s: float) -> bool:
         """Take a block, received at `received_s` by the caller's clock, if there is room for all of it; an
         empty buffer takes a block of any size."""
         if len(self) and len(self) + len(block) > self.capacity:
             return False
+        self._put += len(block)  # first: its reader may take the block before this method returns
         self._blocks.append((block, received_s))
-        self._put += len(block)
         return True
 
     def take(self) -> tuple[TickColumns, float] | None:

@@ -134,7 +134,6 @@ def scenario(config: Path, job: list[str]) -> Outcome:
         "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "LANG": "C.UTF-8",
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "token",
     }
     report = PRIVATE / "report.json"
 
@@ -149,8 +148,8 @@ def scenario(config: Path, job: list[str]) -> Outcome:
 
         up = ray("up")
         processes_up = command_lines(started())
-        arguments = [part.format(store=store.url, report=report) for part in job]
-        ran = run(sys.executable, *arguments, cwd=HOME, env=environment)
+        arguments = [part.format(store=f"unix://{store.socket}", report=report) for part in job]
+        ran = run(sys.executable, *arguments, cwd=CHECKOUT, env=environment)
         down = ray("down")
         _, left = psutil.wait_procs(started(), timeout=15)
         return Outcome(
