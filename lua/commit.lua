@@ -285,7 +285,8 @@ local function write_record(day, slot, record)
     -- The lists of a day that a newer one had superseded before are not its own.
     if day.has_lists then
       local code = minute_code(day.first_minute + slot)
-      write_list(day.stem .. code .. ':', record, nil, day.expire_at_ms)
+      local write_minute = record[AMENDED] and rewrite_list or write_list
+      write_minute(day.stem .. code .. ':', record, nil, day.expire_at_ms)
       if slot == day.confirmed then
         write_list(day.stem .. confirmed_suffix, record, code, day.expire_at_ms)
       end
@@ -316,7 +317,8 @@ for _, day in ipairs(day_order) do
   local newest_candle = max(day.open, day.confirmed)
   local newest_record = day.records[newest_candle]
   if day.has_lists and newest_record and newest_record[DIRTY] then
-    write_list(day.stem .. latest_suffix, newest_record, minute_code(day.first_minute + newest_candle),
+    local write_latest = day.changed and write_list or rewrite_list
+    write_latest(day.stem .. latest_suffix, newest_record, minute_code(day.first_minute + newest_candle),
       day.expire_at_ms)
   end
   if day.superseded == 0 and (day.is_new or day.open ~= day.open_before) then

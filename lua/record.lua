@@ -64,18 +64,31 @@ local function pack_record(r)
     r[14], r[15])
 end
 
--- A list of a candle's numbers, with the minute code when it has no minute in its name. DEL first: it takes
--- any type, so this can't fail half way.
+local function push_list(key, record, code)
+  if code then
+    return redis.pcall('RPUSH', key, decimal(record[OPEN]), decimal(record[HIGH]), decimal(record[LOW]),
+      decimal(record[CLOSE]), volume_text(record), code)
+  end
+  return redis.pcall('RPUSH', key, decimal(record[OPEN]), decimal(record[HIGH]), decimal(record[LOW]),
+    decimal(record[CLOSE]), volume_text(record))
+end
+
+-- A list of a candle's numbers, with the minute code where its name has no minute. DEL takes any type, so this
+-- can't fail half way.
 local function write_list(key, record, code, expire_at_ms)
   call('DEL', key)
-  if code then
-    call('RPUSH', key, decimal(record[OPEN]), decimal(record[HIGH]), decimal(record[LOW]),
-      decimal(record[CLOSE]), volume_text(record), code)
-  else
-    call('RPUSH', key, decimal(record[OPEN]), decimal(record[HIGH]), decimal(record[LOW]),
-      decimal(record[CLOSE]), volume_text(record))
-  end
+  push_list(key, record, code)
   call('PEXPIREAT', key, expire_at_ms)
+end
+
+-- The same for a list that is most likely there: a write less, and its expiry stays.
+local function rewrite_list(key, record, code, expire_at_ms)
+  local length, wanted = push_list(key, record, code), code and 6 or 5
+  if type(length) == 'number' and length > wanted then
+    call('LTRIM', key, -wanted, -1)
+  else
+    write_list(key, record, code, expire_at_ms)
+  end
 end
 
 -- A day string's header as a table, nil where there is no string. Raises a table {err = …} for anything that

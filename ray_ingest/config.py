@@ -10,6 +10,8 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import cache
+from itertools import chain
 from typing import Any, get_type_hints
 
 from hydra import compose as hydra_compose
@@ -64,7 +66,6 @@ _TYPES = {
     list[str]: "a list of texts, such as [a,b]",
 }
 
-
 _PARTS = ("report", "feed", "calendar", *SECTIONS)
 
 
@@ -86,6 +87,7 @@ def compose(overrides: Sequence[str]) -> AppConfig:
     return config
 
 
+@cache
 def group_options() -> dict[str, dict[str, list[str]]]:
     """The menu: the keys of every option of every group, all in the order of their names or of the file."""
     options: dict[str, dict[str, list[str]]] = {}
@@ -110,7 +112,7 @@ def _line(argument: str) -> str:
     if name.partition(".")[0] not in _PARTS:
         raise _unknown(name)
     if name in SECTIONS and name not in groups:
-        raise ConfigError(f"{name}={value}: has no value itself, its keys have, as in {name}.<key>={value}")
+        raise ConfigError(f"{argument}: {name} is a group of settings, written {name}.<key>=<value>")
     with suppress(HydraException):
         if not OverridesParser.create().parse_override(argument).is_sweep_override():
             return argument
@@ -163,15 +165,15 @@ def _unknown(key: str) -> ConfigError:
     return ConfigError(f"{key}: unknown setting{_near(key, elsewhere or siblings)}")
 
 
+@cache
 def _known_keys() -> list[str]:
     """Every setting of the menu, those of groups in all options, as "group.key"."""
-    keys = [
-        f"{group}.{key}" for group, all_ in group_options().items() for keys in all_.values() for key in keys
-    ]
+    groups = group_options().items()
+    known = [f"{group}.{key}" for group, options in groups for key in chain(*options.values())]
     for name, value in OmegaConf.load(resource_dir("conf") / "config.yaml").items():
         if name != "defaults":
-            keys += [f"{name}.{key}" for key in value] if isinstance(value, DictConfig) else [str(name)]
-    return list(dict.fromkeys(keys))
+            known += [f"{name!s}.{key!s}" for key in value] if isinstance(value, DictConfig) else [str(name)]
+    return known
 
 
 def _near(name: str, known: Collection[str]) -> str:

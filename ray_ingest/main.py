@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from ray_ingest.config import AppConfig, compose
-from ray_ingest.errors import ConfigError, RayIngestError
+from ray_ingest.config import compose
+from ray_ingest.errors import RayIngestError
 from ray_ingest.pipeline import open_store, run
+from ray_ingest.preflight import preflight
 from ray_ingest.progress import Progress
 from ray_ingest.report import Report
 from ray_ingest.resources import resource_dir
@@ -32,15 +33,18 @@ def main(arguments: Sequence[str]) -> int:
     stop = threading.Event()
     try:
         config = compose(arguments)
-        logging.basicConfig(level=config.log.level.upper(), format="%(levelname)s %(name)s: %(message)s")
-        _check_report(config)
+        logging.basicConfig(
+            level=config.log.level.upper(), format="%(levelname)s %(name)s: %(message)s", handlers=[_Log()]
+        )
+        preflight(config)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _Stop(stop))
         with open_store(config) as url:
             with Progress(console) as progress:
                 report = run(config, url, stop, progress.show)
-            _write_report(config, report)
-            show_summary(console, config, report, url)
+            if config.report is not None:
+                _write_report(Path(config.report).expanduser(), report)
+            show_summary(console, config, report, url, stopped=stop.is_set())
     except RayIngestError as error:
         print(f"ray-ingest: {error}", file=sys.stderr)
         return error.exit_code
@@ -62,18 +66,17 @@ class _Stop:
         self._stop.set()
 
 
-def _check_report(config: AppConfig) -> None:
-    """A report that can't be written is known before the run, not after it."""
-    if config.report is not None:
-        path = Path(config.report).expanduser()
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise ConfigError(f"report={config.report}: must be a file in a folder that exists")
+class _Log(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever stderr is
+    """Writes to what stderr is at the moment: while a live line is shown, that is above the line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
-def _write_report(config: AppConfig, report: Report) -> None:
-    if config.report is not None:
-        text = msgspec.json.format(msgspec.json.encode(report), indent=2)
-        Path(config.report).expanduser().write_bytes(text + b"\n")
+def _write_report(path: Path, report: Report) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 
 if __name__ == "__main__":

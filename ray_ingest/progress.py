@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections import Counter
 from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status as LiveLine
 
-from ray_ingest.actors.supervisor import Status
+from ray_ingest.actors.supervisor import Base, Status
 
 PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 0.2
+RATE_OVER_S = 1.0
+SAMPLES_A_REASON = 2
+STARTING = "starting the store, Ray and the actors …"
+
+log = logging.getLogger("ray_ingest")
 
 
 class Progress:
-    """Shown every `Status`, it decides what a person wants to see of it; use it in a `with` statement."""
+    """Shown every `Status`, it decides what a person wants to see of it; use it in a `with` statement.
+
+    What should not be missed goes to the log, each thing once: samples of rejected ticks, trouble with the
+    store and its end, restarts of actors.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._line: LiveLine | None = None
-        self._began_s = time.monotonic()
         self._next_s = 0.0
-        self._last = (self._began_s, 0)
+        self._shown = ""
+        self._committed = 0
+        self._closed = 0
+        self._rate = 0.0
+        self._rated_at: tuple[float, int] | None = None
+        self._samples: Counter[str] = Counter()
+        self._logged_samples: set[str] = set()
+        self._trouble = ""
+        self._restarts: dict[str, int] = {}
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal:
-            self._line = self._console.status("starting the store, Ray and the actors …")
+            self._line = self._console.status(STARTING)
             self._line.start()
         else:
-            self._console.print("starting the store, Ray and the actors …")
+            self._console.print(STARTING)
         return self
 
     def __exit__(
@@ -40,26 +58,59 @@ class Progress:
 
     def show(self, status: Status) -> None:
         """The state of things as of now."""
+        self._log_events(status)
         now_s = time.monotonic()
-        if now_s < self._next_s and not status.finished:
+        running = any(feed.state != "starting" for feed in status.feeds)
+        if not running or (now_s < self._next_s and not status.finished):
             return
         self._next_s = now_s + (LIVE_EVERY_S if self._line else PLAIN_EVERY_S)
         text = self._text(status, now_s)
         if self._line is not None:
             self._line.update(text)
-        else:
-            self._console.print(text)
+        elif text != self._shown:
+            self._console.print(text, highlight=False, soft_wrap=True)
+        self._shown = text
 
     def _text(self, status: Status, now_s: float) -> str:
-        committed = sum(owner.ticks_committed for owner in status.owners)
-        before_s, before = self._last
-        rate = (committed - before) / max(now_s - before_s, 1e-9)
-        self._last = (now_s, committed)
-        feeds = ", ".join(f"{feed.name} {feed.state}" for feed in status.feeds) or "starting"
-        queued = sum(feed.queued for feed in status.feeds)
-        closed = sum(owner.closed for owner in status.owners)
-        trouble = next((owner.trouble for owner in status.owners if owner.trouble), "")
-        return (
-            f"{feeds}: {committed:,} ticks committed ({rate:,.0f}/s), {queued:,} queued, "
-            f"{closed:,} candles closed{' — ' + trouble if trouble else ''}"
+        bases = status.bases
+        committed = sum(
+            feed.committed - bases.get(feed.producer, Base(0, {})).committed for feed in status.feeds
         )
+        # A restarted actor counts from nothing again; what was shown doesn't fall.
+        self._committed = max(self._committed, committed)
+        self._closed = max(self._closed, sum(owner.closed for owner in status.owners))
+        feeds = ", ".join(f"{feed.name} {feed.state}" for feed in status.feeds)
+        done = f"{feeds}: {self._committed:,} ticks committed, {self._closed:,} candles closed"
+        if status.finished:
+            return done
+        queued = sum(feed.queued for feed in status.feeds)
+        return f"{done}, {self._ticks_per_s(now_s):,.0f} ticks/s, {queued:,} queued"
+
+    def _ticks_per_s(self, now_s: float) -> float:
+        """Of the last second or two: figures come in steps, and a shorter look would see them."""
+        if self._rated_at is None:
+            self._rated_at = (now_s, self._committed)
+        since_s, before = self._rated_at
+        if now_s - since_s >= RATE_OVER_S:
+            self._rate = (self._committed - before) / (now_s - since_s)
+            self._rated_at = (now_s, self._committed)
+        return self._rate
+
+    def _log_events(self, status: Status) -> None:
+        for feed in status.feeds:
+            for sample in feed.samples:
+                reason = sample.partition(":")[0]
+                if sample not in self._logged_samples and self._samples[reason] < SAMPLES_A_REASON:
+                    self._samples[reason] += 1
+                    self._logged_samples.add(sample)
+                    log.warning("%s rejected a tick, %s", feed.name, sample)
+        trouble = next((owner.trouble for owner in status.owners if owner.trouble), "")
+        if trouble and not self._trouble:
+            log.warning("%s; ticks wait meanwhile", trouble)
+        elif self._trouble and not trouble:
+            log.warning("the store is back")
+        self._trouble = trouble
+        for name, number in status.restarts.items():
+            if number > self._restarts.get(name, 0):
+                log.warning("%s was restarted and goes on", name)
+        self._restarts = dict(status.restarts)

@@ -147,7 +147,7 @@ def _decimals(prices: list[float]) -> int:
 def _table(title: str | None, texts: list[str], numbers: list[str]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name in texts:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")  # where it is narrow, names break and numbers stay whole
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table

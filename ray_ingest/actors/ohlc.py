@@ -33,7 +33,7 @@ from ray_ingest.store.redis import connect
 
 IDLE_WAIT_S = 0.25
 RETRY_S = 0.1
-LONGEST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)

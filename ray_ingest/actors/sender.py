@@ -142,7 +142,7 @@ class Sender:
             [(entry.exchange, entry.token, entry.source) for entry in names],
             self.newest_event_ms,
             self._live,
-            source_idle and empty,
+            source_idle and empty and not self._calls,
             ended,
         )
         call = self._owner.push.remote(msgspec.msgpack.encode(head), ticks.tobytes())

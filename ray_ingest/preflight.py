@@ -1,0 +1,50 @@
+"""What can be known to fail is said at once, not after half a minute or at the end of a run."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from ray_ingest.config import AppConfig, ReplayFeedConfig
+from ray_ingest.core.instruments import InstrumentTable
+from ray_ingest.errors import ConfigError
+from ray_ingest.feeds.tick_files import read_columns, tick_file_paths
+from ray_ingest.metrics import ADDRESS, port_trouble
+
+
+def preflight(config: AppConfig) -> None:
+    """Look at the files and ports the run will need; nothing is kept open.
+
+    Raises ConfigError when the report can't be written or the metrics port is taken; InputError when a tick
+    file is missing, unreadable or without a column. On a cluster the feed's machine may be another one, so
+    only the report, which the driver writes, is looked at.
+    """
+    if config.report is not None:
+        _check_report(Path(config.report).expanduser())
+    if config.ray.kind == "local":
+        if isinstance(config.feed, ReplayFeedConfig):
+            _check_tick_files(Path(config.feed.path).expanduser())
+        if config.metrics.port:
+            _check_port(config.metrics.port)
+
+
+def _check_report(path: Path) -> None:
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ConfigError(f"report={path}: must be a file in a folder that exists")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise ConfigError(f"report={path}: must be a file that may be written")
+
+
+def _check_tick_files(path: Path) -> None:
+    for file in tick_file_paths(path):
+        next(read_columns([file], InstrumentTable(), "", rows_per_block=1), None)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the endpoint itself does
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError as error:
+            raise ConfigError(f"metrics.port={port}: {port_trouble(error)}") from None

@@ -1,0 +1,173 @@
+"""What the program can be told: a frozen dataclass for each group of `conf/`, and `AppConfig` for all.
+
+Defaults are those of the group's files, whose comments say what each setting means; a test keeps both alike.
+Limits of values are in `config_rules`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray_ingest.core.filters import FilterSettings
+from ray_ingest.core.watermark import WatermarkSettings
+from ray_ingest.feeds.sim_settings import SimSettings
+
+REQUIRED: Any = "???"
+"""A setting without a default, as the files of `conf/` write it."""
+
+
+@dataclass(frozen=True)
+class IngestConfig:
+    """Sizes, times and rates of the pipeline; conf/config.yaml says what each means."""
+
+    partitions: int = 1
+    buffer_ticks: int = 2_000_000
+    block_ticks: int = 65_536
+    batch_ticks: int = 2_000
+    linger_ms: float = 2.0
+    window_calls: int = 16
+    flush_interval_ms: float = 5.0
+    flush_duty: float = 0.25
+    pending_ticks: int = 1_000_000
+    future_ms: int = 60_000
+    lateness_ms: int = 2_000
+    silence_ms: int = 10_000
+    grace_ms: int = 2_000
+
+    @property
+    def watermark(self) -> WatermarkSettings:
+        """The part that the watermark needs."""
+        return WatermarkSettings(self.lateness_ms, self.silence_ms, self.grace_ms)
+
+
+@dataclass(frozen=True)
+class SimFeedConfig:
+    """`feed=sim`."""
+
+    kind: str = "sim"
+    seed: int = 7
+    date: int = 20261120
+    indices: int = 5
+    equities: int = 60
+    futures: int = 35
+    options: int = 100
+    minutes: int = 30
+    ticks_per_second: float = 400.0
+    late_share: float = 0.01
+    repeat_share: float = 0.05
+    stale_share: float = 0.01
+    zipf_exponent: float = 0.8
+    speed: str = "max"
+    forever: bool = False
+
+    @property
+    def settings(self) -> SimSettings:
+        """What the simulated exchange is asked for. Raises ConfigError."""
+        return SimSettings(**{name: getattr(self, name) for name in SimSettings.__slots__})
+
+
+@dataclass(frozen=True)
+class ReplayFeedConfig:
+    """`feed=replay`."""
+
+    kind: str = "replay"
+    path: str = REQUIRED
+    speed: str = "max"
+    source: str = "replay"
+
+
+@dataclass(frozen=True)
+class RedisConfig:
+    """`redis=embedded` or `redis=url`."""
+
+    kind: str = "embedded"
+    url: str | None = None
+    data_dir: str | None = None
+    fresh: bool = False
+    prefix: str = ""
+    appendfsync: str = "everysec"
+    pool_size: int = 20
+    timeout_s: float = 5.0
+    health_check_interval_s: int = 30
+    give_up_s: float = 30.0
+    lists_ttl_h: float = 24.0
+    history_days: int = 30
+    stream_hours: float = 48.0
+
+
+@dataclass(frozen=True)
+class RayConfig:
+    """`ray=local` or `ray=cluster`."""
+
+    kind: str = "local"
+    dashboard: bool = True
+    dashboard_port: int = 8265
+    address: str = "auto"
+    namespace: str = "ray_ingest"
+
+
+@dataclass(frozen=True)
+class FilterConfig:
+    """`filter`."""
+
+    sample_every: int = 1
+    min_price_change_percent: float = 0.0
+    allow_exchanges: list[str] = field(default_factory=list)
+    deny_exchanges: list[str] = field(default_factory=list)
+    allow_instruments: list[str] = field(default_factory=list)
+    deny_instruments: list[str] = field(default_factory=list)
+
+    @property
+    def settings(self) -> FilterSettings:
+        """As the core takes them."""
+        return FilterSettings(
+            self.sample_every,
+            self.min_price_change_percent,
+            tuple(self.allow_exchanges),
+            tuple(self.deny_exchanges),
+            tuple(self.allow_instruments),
+            tuple(self.deny_instruments),
+        )
+
+
+@dataclass(frozen=True)
+class AlertsConfig:
+    """`alerts`."""
+
+    kind: str = "none"
+
+
+@dataclass(frozen=True)
+class MetricsConfig:
+    """`metrics`."""
+
+    port: int | None = 9464
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """`log`."""
+
+    level: str = "warning"
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """Everything the program can be told."""
+
+    report: str | None
+    feed: SimFeedConfig | ReplayFeedConfig
+    redis: RedisConfig
+    ray: RayConfig
+    filter: FilterConfig
+    alerts: AlertsConfig
+    ingest: IngestConfig
+    metrics: MetricsConfig
+    log: LogConfig
+    calendar: dict[str, Any]
+
+    @property
+    def speed(self) -> float | None:
+        """Times real time; None is as fast as possible."""
+        return None if self.feed.speed == "max" else float(self.feed.speed)
