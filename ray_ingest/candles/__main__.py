@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
             form = ranged.add_mutually_exclusive_group()
             form.add_argument("--csv", action="store_true", help="comma-separated values")
             form.add_argument("--json", action="store_true", help="one JSON object a line")
+    closing = commands.add_parser("force-close", help="make the running candle final now")
+    closing.add_argument("instrument", metavar="INSTRUMENT", help="such as 'NSE_FO|8765'")
+    closing.set_defaults(command=_force_close)
     follow = commands.add_parser(
         "follow", help="closed candles of these instruments, or of all, as they come"
     )
@@ -129,6 +132,11 @@ def _follow(candles: Candles, arguments: argparse.Namespace) -> None:
     with closing(candles.follow(arguments.instruments or None, from_id=arguments.from_id)) as closed:
         for candle in closed:
             print(_line(candle), flush=True)
+
+
+def _force_close(candles: Candles, arguments: argparse.Namespace) -> None:
+    candle = candles.force_close(arguments.instrument)
+    print(_line(candle) if candle else "no candle is running")
 
 
 def _line(candle: Candle) -> str:

@@ -15,15 +15,19 @@ import redis
 from redis.exceptions import RedisError
 
 from ray_ingest.candles.follow import closed_candles, stream_positions
-from ray_ingest.candles.ranges import dates_between, day_at, day_bounds_ms, instant_ms
+from ray_ingest.candles.ranges import dates_between, day_at, day_bounds_ms, instant_ms, minute_of_day
 from ray_ingest.candles.reader import DayReader, SlotOf, confirmed_slot, latest_slot
+from ray_ingest.core.instruments import split_name
+from ray_ingest.core.partition import partition_of
 from ray_ingest.errors import ConfigError, StoreError
 from ray_ingest.model import date_number, day_of
 from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
+from ray_ingest.store.force_close import force_close
 from ray_ingest.store.keys import Keys
-from ray_ingest.store.records import Candle, Day, candle_frame
+from ray_ingest.store.records import Candle, Day, candle_frame, candle_of
 from ray_ingest.store.redis import connect, store_error
 from ray_ingest.store.registry import Known, Registry
+from ray_ingest.store.scripts import Scripts, script_texts
 
 INTERVALS = ("1m",)
 LONGEST_BLOCK_MS = 5_000  # the client gives up waiting for a reply then
@@ -76,7 +80,8 @@ class Candles:
         self._client = connect(url)
         self._keys = Keys(prefix)
         self._registry = Registry(self._client, self._keys)
-        self._reader = DayReader(self._client, self._registry)
+        self._scripts = Scripts(self._client, script_texts())
+        self._reader = DayReader(self._client, self._registry, self._scripts)
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -151,12 +156,27 @@ class Candles:
         known = self._known(instrument, fresh=end is None)
         end_ms = day_bounds_ms(day_of(known.date))[1] if end is None else instant_ms(end)
         start_ms = day_bounds_ms(day_at(end_ms - 1))[0] if start is None else instant_ms(start)
-        return candle_frame(self._reader.days(known, dates_between(start_ms, end_ms)), start_ms, end_ms)
+        minutes = minute_of_day(start_ms), minute_of_day(end_ms - 1) + 1
+        days = self._reader.days(known, dates_between(start_ms, end_ms), *minutes)
+        return candle_frame(days, start_ms, end_ms)
 
     @_one_line_errors
     def day(self, instrument: str, session: date | str) -> Day | None:
         """A session day as it lies in the store, for numpy: its header and all its minutes' records."""
         return self._reader.day(self._known(instrument), date_number(day_at(instant_ms(session))))
+
+    @_one_line_errors
+    def force_close(self, instrument: str) -> Candle | None:
+        """Make the running candle final now and return it; None when none runs.
+
+        It changes no price and no volume; a later tick of its minute amends it. Raises StoreError when the
+        store refuses.
+        """
+        known = self._known(instrument)
+        exchange, token = split_name(known.name)
+        partition = partition_of(exchange, token, self._registry.partitions())
+        event = force_close(self._scripts, self._keys, partition, known.stem)
+        return candle_of(known.name, *event) if event else None
 
     @_one_line_errors
     def follow(

@@ -43,6 +43,11 @@ def day_at(instant: int) -> int:
     return (instant + IST_OFFSET_MS) // DAY_MS
 
 
+def minute_of_day(instant: int) -> int:
+    """The IST minute of the day that holds the epoch ms `instant`."""
+    return (instant + IST_OFFSET_MS) % DAY_MS // MINUTE_MS
+
+
 def dates_between(start_ms: int, end_ms: int) -> list[int]:
     """The dates YYYYMMDD that [start_ms, end_ms) touches, ascending; none when it is empty.
 

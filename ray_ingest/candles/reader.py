@@ -7,18 +7,20 @@ from typing import Any
 
 import redis
 
-from ray_ingest.model import DAY_HEADER, date_number, day_of
+from ray_ingest.model import DAY_HEADER, DAY_MINUTES, date_number, day_of
 from ray_ingest.store.records import (
     Candle,
     Day,
     DayHeader,
     candle_of,
+    day_part,
     parse_day,
     parse_header,
     parse_record,
     record_range,
 )
 from ray_ingest.store.registry import Known, Registry
+from ray_ingest.store.scripts import Scripts
 
 LOOK_BACK_DAYS = 10
 _DAYS_PER_READ = 64  # 2 MB a reply: the server answers nobody else while it copies one
@@ -39,9 +41,10 @@ def confirmed_slot(header: DayHeader) -> int:
 class DayReader:
     """Day strings of the instruments in a registry."""
 
-    def __init__(self, client: redis.Redis, registry: Registry) -> None:
+    def __init__(self, client: redis.Redis, registry: Registry, scripts: Scripts) -> None:
         self._client = client
         self._registry = registry
+        self._scripts = scripts
 
     def day(self, known: Known, date: int) -> Day | None:
         """The session day YYYYMMDD, None where there is none."""
@@ -49,13 +52,21 @@ class DayReader:
         value: Any = self._client.get(key)
         return None if value is None else parse_day(value, key)
 
-    def days(self, known: Known, dates: Sequence[int]) -> list[Day]:
-        """Those of the session days YYYYMMDD that the store has, in the order given."""
-        keys = [known.day_key(date) for date in dates]
-        values: list[Any] = []
-        for first in range(0, len(keys), _DAYS_PER_READ):
-            values += self._client.mget(keys[first : first + _DAYS_PER_READ])
-        return [parse_day(value, key) for key, value in zip(keys, values, strict=True) if value is not None]
+    def days(self, known: Known, dates: Sequence[int], from_minute: int, to_minute: int) -> list[Day]:
+        """The minutes of the session days YYYYMMDD that the store has, from `from_minute` of the first
+        date's day up to `to_minute` (exclusive) of the last one's; only those travel."""
+        days = []
+        for first in range(0, len(dates), _DAYS_PER_READ):
+            part = dates[first : first + _DAYS_PER_READ]
+            begins = from_minute if first == 0 else 0
+            ends = to_minute if first + len(part) == len(dates) else DAY_MINUTES
+            replies: Any = self._scripts.run("range", [known.day_key(d) for d in part], [begins, ends])
+            days += [
+                day_part(date, first_minute, records)
+                for date, (first_minute, records) in zip(part, replies, strict=True)
+                if records
+            ]
+        return days
 
     def newest_day(self, instrument: str) -> Day | None:
         """The newest session day, in one round trip for a known instrument.

@@ -112,7 +112,8 @@ def _earliest(
     group, times = number[positions], time_ms[positions]
     starts = group_starts(group)
     found: npt.NDArray[np.intp] = positions[times == np.minimum.reduceat(times, starts)[group]]
-    return found[group_starts(number[found])]
+    first: npt.NDArray[np.intp] = found[group_starts(number[found])]
+    return first
 
 
 def _latest(
@@ -122,7 +123,8 @@ def _latest(
     group, times = number[positions], time_ms[positions]
     starts = group_starts(group)
     found: npt.NDArray[np.intp] = positions[times == np.maximum.reduceat(times, starts)[group]]
-    return found[np.append(group_starts(number[found])[1:], len(found)) - 1]
+    last: npt.NDArray[np.intp] = found[np.append(group_starts(number[found])[1:], len(found)) - 1]
+    return last
 
 
 def _add_quantities(

@@ -147,6 +147,12 @@ def parse_day(data: bytes, key: str) -> Day:
     return Day(header, np.frombuffer(data, CANDLE, count, DAY_HEADER.itemsize))
 
 
+def day_part(date: int, first_minute: int, records: bytes) -> Day:
+    """Consecutive minutes of the session date YYYYMMDD from `first_minute` on, as a `Day` of just those."""
+    minutes = np.frombuffer(records, CANDLE)
+    return Day(DayHeader(DAY_VERSION, date, first_minute, len(minutes), -1, -1, 0), minutes)
+
+
 def record_range(slot: int) -> tuple[int, int]:
     """First and last byte (both inclusive, as GETRANGE takes them) of a slot's record in a day string."""
     first = DAY_HEADER.itemsize + slot * CANDLE.itemsize

@@ -9,8 +9,7 @@ from ray_ingest.convert import main as convert
 from tests.calendars import ms
 from tests.integration.data.harness import VALUES, Replayed, System, agreement, shown
 
-LAST_CANDLE_ENDS_MS = ms("2025-12-15 15:30")
-POST_CLOSE_MS = ms("2025-12-15 15:40")
+CLOSE_MS, POST_CLOSE_MS = ms("2025-12-15 15:30"), ms("2025-12-15 15:40")
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +34,55 @@ def replayed(ticks: Path, system: System) -> Replayed:
 
 @pytest.fixture(scope="module")
 def brokers(captures: list[Path]) -> pl.DataFrame:
-    """Upstox's own candles, the first and last minute of each instrument left out: seen in part only."""
+    """Upstox's own candles of the five instruments."""
     frames = []
     for path in captures:
         name = path.name.removesuffix(".json.gz")
-        candles = pl.read_csv(path.with_name(f"{name}.I1_candles.csv")).sort("minute_start_ms")
-        instrument = "|".join(name.rsplit("_", 1))
-        frames.append(
-            candles.select(pl.lit(instrument).alias("instrument"), minute_ms="minute_start_ms", *VALUES)
-        )
+        candles = pl.read_csv(path.with_name(f"{name}.I1_candles.csv"))
+        instrument = pl.lit("|".join(name.rsplit("_", 1))).alias("instrument")
+        frames.append(candles.select(instrument, pl.col("minute_start_ms").alias("minute_ms"), *VALUES))
     return pl.concat(frames)
+
+
+@pytest.fixture(scope="module")
+def ours(replayed: Replayed, brokers: pl.DataFrame) -> pl.DataFrame:
+    """Our candles of the minutes that both have; the first and last of each instrument, recorded in part
+    only, are left out."""
+    both = replayed.candles.join(brokers, on=["instrument", "minute_ms"], how="semi")
+    minute = pl.col("minute_ms")
+    return both.filter(
+        (minute > minute.min().over("instrument")) & (minute < minute.max().over("instrument"))
+    )
+
+
+def test_prices_lie_inside_the_brokers(ours: pl.DataFrame, brokers: pl.DataFrame) -> None:
+    """In every minute our high and low, seen in snapshots, lie inside those of every trade."""
+    both = ours.join(brokers, on=["instrument", "minute_ms"], suffix="_theirs")
+    inside = (both["high"] <= both["high_theirs"]) & (both["low"] >= both["low_theirs"])
+    print(f"\nUpstox: high and low inside I1 in {inside.sum():,} of {len(both):,} minutes")
+    assert inside.all()
+    assert len(both) >= 1_700
+
+
+def test_candles_agree_with_the_brokers(ours: pl.DataFrame, brokers: pl.DataFrame) -> None:
+    """Of all five pooled, 94 % of closes, 83 % of volumes and 55 % of whole candles equal Upstox's own."""
+    shares = agreement(ours, brokers)
+    print(f"\nUpstox: {shown(shares)}")
+    assert shares["close"] >= 0.94
+    assert shares["volume"] >= 0.83
+    assert shares["ohlc"] >= 0.55
+
+
+def test_ticks_after_the_session_make_no_candle(replayed: Replayed, ticks: Path) -> None:
+    """What comes after 15:30 makes no candle: shares' ticks from 15:40 on are post-close, the rest, out of
+    session, is refused and counted."""
+    assert replayed.candles["minute_ms"].max() < CLOSE_MS  # type: ignore[operator]
+    time_ms = pl.col("event_time_ms")
+    late = pl.read_parquet(ticks).filter(time_ms >= CLOSE_MS)
+    late = late.unique(["exchange", "token", "event_time_ms", "day_volume"])  # the others are repeats
+    share = pl.col("exchange") == "NSE_EQ"
+    post_close = late.filter(share & (time_ms >= POST_CLOSE_MS))
+    assert len(post_close) > 0
+    assert replayed.report.ticks_without_candle == {"post_close": len(post_close)}
+    assert replayed.report.ticks_rejected == {"outside_session": len(late) - len(post_close)}
+    print(f"\nUpstox: {len(post_close)} post-close ticks, {replayed.report.ticks_rejected}")

@@ -123,7 +123,7 @@ steps = st.lists(
 
 @given(steps)
 def test_running_candles_equal_a_plain_dictionary(todo: list[tuple[int | None, int]]) -> None:
-    """A newer minute replaces a running one, an older doesn't; what is due is handed out once, and its end."""
+    """A newer minute replaces a running one, an older doesn't; what is due comes once, with its end."""
     known, twin = directory(), dict[int, int]()
     assert not known.due(2**62)
     for token in "01234":

@@ -166,7 +166,7 @@ placed = st.tuples(
 def test_rows_are_grouped_in_order_and_no_tick_is_lost(
     batches: list[list[tuple[int, str, str]]], watermark_ms: int
 ) -> None:
-    """Rows ascend by (group, minute, kind), groups by (instrument, day); rows and counters hold every tick."""
+    """Rows ascend by (group, minute, kind), groups by (instrument, day); rows and counters hold all ticks."""
     owner = Owner()
     batches_pending = [
         owner.pending("pq"[n % 2], *((i, f"{on} {at}", {"day_volume": 7}) for i, on, at in batch))

@@ -31,7 +31,7 @@ def expiry(name: str = "nse", ttl_ms: int = DAY_MS) -> Expiry:
     ],
     ids=[
         "morning", "a day's TTL is sooner", "after the close", "Friday: by TTL", "over a weekend",
-        "before a holiday", "on a holiday evening", "just before the morning", "past: a TTL from now", "replayed",
+        "before a holiday", "on a holiday evening", "just before morning", "past: a TTL from now", "replayed",
     ],
 )  # fmt: skip
 def test_lists_go_after_a_day_or_by_the_next_session(on: str, now: str, expected: str) -> None:
