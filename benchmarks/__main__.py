@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import document_design, pipeline, ray_transport
-from benchmarks.pipeline import PipelineResult
 from benchmarks.tape import make_tape
 from ray_ingest.store.embedded import EmbeddedServer
 

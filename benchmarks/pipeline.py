@@ -1,7 +1,7 @@
 """Our pipeline end to end: decoder columns to committed offset, through its real actors, everything on.
 
-Validation, repeats, calendar, offsets, the document's keys and AOF everysec are all on. The tape is made inside
-the feed's process before the clock starts; every candle is compared with the tape's own afterwards.
+Validation, repeats, calendar, offsets, the document's keys and AOF everysec are all on. The tape is made
+inside the feed's process before the clock starts; every candle is compared with the tape's own afterwards.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -26,6 +25,9 @@ from ray_ingest.feeds.source import digest
 from ray_ingest.model import TickColumns
 from ray_ingest.pipeline import plan_of, run_plan
 from ray_ingest.report import Report
+from ray_ingest.store.keys import Keys
+from ray_ingest.store.layout import ensure_partitions
+from ray_ingest.store.redis import connect
 
 BLOCK_TICKS = 65_536
 
@@ -91,6 +93,9 @@ def measure(
     config = compose(
         ["redis=url", f"redis.url='{url}'", f"redis.prefix='{prefix}'", "metrics.port=null", *overrides]
     )
+    client = connect(url)
+    ensure_partitions(client, Keys(prefix), config.ingest.partitions)
+    client.close()
     plan = plan_of(config, url, namespace)
     source = functools.partial(TapeSource, instruments, ticks, minutes, 7, ticks_per_s)
     feed = dataclasses.replace(

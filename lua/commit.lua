@@ -24,6 +24,9 @@ local GROUP_FORMAT, ROW_FORMAT, ROW_SIZE = '<I4I2I2Bc0', '<I2I2I4' .. string.sub
 local ROW_MINUTE, ROW_KIND, ROW_GROUP, IN_ROW = 1, 2, 3, 3
 local CLOSE_ORDER, NOWHERE = 1, math.huge
 
+check_type(meta_key, 'hash')
+check_type(instruments_key, 'hash')
+check_type(closed_key, 'stream')
 local holder = call('HGET', meta_key, 'owner')
 if holder ~= owner then
   return redis.error_reply('FENCED partition is held by ' .. tostring(holder))
@@ -34,10 +37,6 @@ for _, range in ipairs(offsets) do
     return redis.error_reply('OFFSET ' .. range[1] .. ' is at ' .. integer(committed) .. ', not ' ..
       integer(range[2]))
   end
-end
-local stream_type = call('TYPE', closed_key).ok
-if stream_type ~= 'stream' and stream_type ~= 'none' then
-  return redis.error_reply('BADKEY ' .. closed_key .. ' is a ' .. stream_type .. ', not a stream')
 end
 
 -- Days by key, and in the order they are written. A day's fields are its header's, and: `records` by slot as

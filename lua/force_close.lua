@@ -9,12 +9,10 @@ local instruments_key, closed_key, stem = KEYS[1], KEYS[2], KEYS[3]
 local latest_suffix, confirmed_suffix = ARGV[1], ARGV[2]
 local DAY_MS = 86400000
 
+check_type(instruments_key, 'hash')
+check_type(closed_key, 'stream')
 local registered = call('HGET', instruments_key, stem)
 if not registered then return '' end
-local stream_type = call('TYPE', closed_key).ok
-if stream_type ~= 'stream' and stream_type ~= 'none' then
-  return redis.error_reply('BADKEY ' .. closed_key .. ' is a ' .. stream_type .. ', not a stream')
-end
 local date = unpack_struct('<I4', registered)
 local day = read_header(stem .. integer(date))
 if not day or day.open < 0 then return '' end

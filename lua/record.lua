@@ -91,13 +91,19 @@ local function rewrite_list(key, record, code, expire_at_ms)
   end
 end
 
+-- Raises a table {err = …} unless the key holds the wanted type or nothing.
+local function check_type(key, wanted)
+  local found = call('TYPE', key).ok
+  if found ~= wanted and found ~= 'none' then
+    error({err = 'BADKEY ' .. key .. ' is a ' .. found .. ', not a ' .. wanted})
+  end
+end
+
 -- A day string's header as a table, nil where there is no string. Raises a table {err = …} for anything that
 -- isn't one of ours.
 local function read_header(key)
   local bytes = redis.pcall('GETRANGE', key, 0, HEADER_SIZE - 1)
-  if type(bytes) == 'table' then
-    error({err = 'BADKEY ' .. key .. ': ' .. bytes.err})
-  end
+  if type(bytes) == 'table' then check_type(key, 'string') end
   if #bytes == 0 then return nil end
   if #bytes < HEADER_SIZE or string.sub(bytes, 1, 2) ~= MAGIC then
     error({err = 'BADKEY ' .. key .. ' is not a day of candles'})
@@ -122,7 +128,9 @@ local function empty_record()
   return {unpack(EMPTY_RECORD_FIELDS)}
 end
 
+-- A negative slot is room that a day made in front and has not written yet.
 local function read_record(day, slot)
+  if slot < 0 then return empty_record() end
   local from = HEADER_SIZE + slot * RECORD_SIZE
   local bytes = call('GETRANGE', day.key, from, from + RECORD_SIZE - 1)
   if #bytes == RECORD_SIZE then

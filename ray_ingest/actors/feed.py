@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import ray
 
 from ray_ingest.actors.messages import FeedStats
 from ray_ingest.actors.sender import Sender, SenderSettings
@@ -52,6 +51,7 @@ class Feed:
         self._owners = owners
         self._stats = FeedStats(settings.name, "", os.getpid())
         self._buffer = TickBuffer(settings.buffer_ticks)
+        self._patience_s = max(settings.sender.linger_s / 2, NAP_S)
         self._senders: list[Sender] = []
         self._preparation: Preparation | None = None
         self._source_over = threading.Event()
@@ -141,10 +141,12 @@ class Feed:
                     sender.append(ticks, received_s)
                 worked = True
         idle = not len(self._buffer)
+        # With one owner its next answer is all there is to wait for; of several, whichever comes first.
+        patience_s = self._patience_s if len(self._senders) == 1 and not worked else 0.0
         drained = over and idle
         for sender in self._senders:
             sender.source_ended = drained and not self._stopping.is_set()
-            worked |= sender.step(idle)
+            worked |= sender.step(idle, patience_s)
             if sender.fenced:
                 raise RayIngestError(f"a partition's owner was replaced under feed {self._settings.name}")
         if drained:
@@ -153,18 +155,8 @@ class Feed:
             if all(sender.done for sender in self._senders):
                 return True
         if not worked:
-            self._nap()
-        return False
-
-    def _nap(self) -> None:
-        """Sleep until a call is answered, ticks may have come, or a linger time is over."""
-        waitable = [call for sender in self._senders for call in sender.waitable()]
-        if waitable:
-            ray.wait(
-                waitable, num_returns=1, timeout=self._settings.sender.linger_s or NAP_S, fetch_local=False
-            )
-        else:
             time.sleep(NAP_S)
+        return False
 
     def _receive(self, source: TickSource) -> None:
         try:

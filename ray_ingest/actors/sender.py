@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
 
 from ray_ingest.actors.messages import Batch, Reply, Standing
 from ray_ingest.core.instruments import InstrumentTable
@@ -35,8 +35,8 @@ class SenderSettings:
 class Sender:
     """Sends an `Outbox` to an owner and keeps it in step with the owner's committed offset.
 
-    Nothing here waits but `resume`; `step` does what can be done now. After any failed call it stops, lets
-    the calls in flight end, asks the owner where it stands, and goes on from there.
+    `step` does what can be done now and never waits for longer than it is told. After any failed call it
+    stops, lets the calls in flight end, asks the owner where it stands, and goes on from there.
     """
 
     def __init__(
@@ -90,29 +90,36 @@ class Sender:
             self.outbox.append(ticks)
             self._waiting_since_s.append((self.outbox.end, received_s))
 
-    def step(self, source_idle: bool) -> bool:
-        """Collect answers and send what may be sent; True if anything happened.
+    def step(self, source_idle: bool, patience_s: float) -> bool:
+        """Send what may be sent, or else collect an answer; True if anything happened.
 
-        `source_idle`: no further tick is at hand, so what there is goes now or after the linger time.
+        `source_idle`: no further tick is at hand, so what there is goes now or after the linger time. An
+        answer is waited for at most `patience_s`.
         """
-        worked = self._collect()
         if self._stopped:
-            if self._calls or time.monotonic() < self._retry_at_s:
-                return worked
-            try:
-                self.resume()
-            except RayError as error:
-                self._stop(str(error).splitlines()[0])
-                return True
-            self.rewinds += 1
+            return self._restart(patience_s)
+        sent = False
         while len(self._calls) < self._settings.window_calls and self._may_send(source_idle):
             self._send(source_idle)
-            worked = True
-        return worked
+            sent = True
+        # Each Ray call costs as much as handling thousands of ticks: ask for answers only when there is
+        # nothing to send, or no room to send it.
+        if self._calls and (not sent or len(self._calls) >= self._settings.window_calls):
+            return self._collect(patience_s) or sent
+        return sent
 
-    def waitable(self) -> list[Any]:
-        """The oldest call in flight, for whoever wants to sleep until it is answered."""
-        return [self._calls[0][0]] if self._calls else []
+    def _restart(self, patience_s: float) -> bool:
+        """After trouble: let the calls in flight end, then continue where the owner stands."""
+        if self._calls:
+            return self._collect(patience_s)
+        if time.monotonic() < self._retry_at_s:
+            return False
+        try:
+            self.resume()
+        except RayError as error:
+            self._stop(str(error).splitlines()[0])
+        self.rewinds += 1
+        return True
 
     def _may_send(self, source_idle: bool) -> bool:
         unsent = self.outbox.unsent
@@ -151,21 +158,20 @@ class Sender:
         self._last_call_s = time.monotonic()
         self.calls += 1
 
-    def _collect(self) -> bool:
-        worked = False
-        while self._calls:
-            call, ended = self._calls[0]
-            if not ray.wait([call], timeout=0, fetch_local=False)[0]:
-                break
-            worked = True
+    def _collect(self, patience_s: float) -> bool:
+        """Take the oldest call's answer; False if it isn't there yet."""
+        call, ended = self._calls[0]
+        try:
+            answer = ray.get(call, timeout=patience_s)
+        except GetTimeoutError:
+            return False
+        except RayError as error:
             self._calls.popleft()
-            try:
-                reply = msgspec.msgpack.decode(ray.get(call), type=Reply)
-            except RayError as error:
-                self._stop(str(error).splitlines()[0])
-                continue
-            self._heed(reply, ended)
-        return worked
+            self._stop(str(error).splitlines()[0])
+            return True
+        self._calls.popleft()
+        self._heed(msgspec.msgpack.decode(answer, type=Reply), ended)
+        return True
 
     def _heed(self, reply: Reply, ended: bool) -> None:
         self.fenced = self.fenced or reply.fenced

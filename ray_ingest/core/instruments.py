@@ -103,7 +103,7 @@ class InstrumentTable:
         return self._fault_array
 
     def is_index(self) -> npt.NDArray[np.bool_]:
-        """One flag an id: True for an index, which has no volume. An index trades on `…_INDEX` or Dhan's `IDX_I`."""
+        """One flag an id: True for an index, which trades on `…_INDEX` or `IDX_I` and has no volume."""
         if len(self._index_array) != len(self.entries):
             self._index_array = np.array([e.exchange.endswith(_INDEX_ENDS) for e in self.entries], np.bool_)
         return self._index_array

@@ -11,6 +11,7 @@ import redis
 from hypothesis import strategies as st
 
 from ray_ingest.core.aggregate import PlacedTicks, aggregate
+from ray_ingest.errors import StoreError
 from ray_ingest.model import ROW, TICK, date_number
 from ray_ingest.store.expiry import Expiry
 from ray_ingest.store.keys import Keys
@@ -119,20 +120,15 @@ def flush_of(
 
 
 def commit(store: PartitionStore, flush: Flush) -> tuple[int, int]:
-    """Begin and wait for the reply: candles closed and amended."""
-    store.begin(flush, int(time.time() * 1000))
-    while (reply := store.poll(1.0)) is None:
-        pass
+    """Begin and wait for the reply: candles closed and amended. A refused commit is dropped."""
+    try:
+        store.begin(flush, int(time.time() * 1000))
+        while (reply := store.poll(1.0)) is None:
+            pass
+    except StoreError:
+        store.close()
+        raise
     return reply
-
-
-def force_close(store: PartitionStore, number: int) -> None:
-    """Close an instrument's running candle as the API does."""
-    store._scripts.run(
-        "force_close",
-        [KEYS.instruments(0), KEYS.closed(0), stem(number)],
-        [int(time.time() * 1000) + 86_400_000, 0, "_confirmed_:"],
-    )
 
 
 def read_stream(client: redis.Redis, key: str) -> list[tuple[bytes, bytes]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from ray_ingest.errors import FencedError, OffsetError, StoreError
-from ray_ingest.model import CANDLE, DAY_HEADER, ROW, date_number
+from ray_ingest.model import ROW, date_number
+from ray_ingest.store.force_close import force_close
 from ray_ingest.store.partition import Flush
-from tests.oracle.candle_oracle import Minute, OracleDay, OracleInstrument, event_bytes, record_bytes
+from ray_ingest.store.scripts import Scripts, script_texts
+from tests.oracle.candle_oracle import Minute, OracleDay, OracleInstrument, Tick, event_bytes
+from tests.oracle.comparison import assert_day, assert_registry
 from tests.oracle.flushes import (
     DAY0,
     HOURS,
@@ -28,14 +29,14 @@ from tests.oracle.flushes import (
     day_key,
     everything,
     flush_of,
-    force_close,
     new_store,
     read_stream,
     stem,
     ticks_of,
 )
-from tests.servers import Server, start_server
+from tests.servers import Server
 
+SPOILT = ["day", "short day", "day before", "instruments", "closed", "meta"]
 NUMBERS = st.integers(0, len(INSTRUMENTS) - 1)
 CLOSES = st.tuples(NUMBERS, st.integers(DAY0, DAY0 + 2), st.sampled_from([538, 555, 556, 558, 566]))
 
@@ -48,9 +49,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.client = self.server.client()
+        self.client: Any = self.server.client()  # redis-py types every reply as bytes or text
         self.client.flushall()
         self.store = new_store(self.client)
+        self.scripts = Scripts(self.client, script_texts())
         self.oracles = {number: OracleInstrument(name) for number, name in enumerate(INSTRUMENTS)}
         self.offsets = {"a": 0, "b": 0}
         self.events: list[tuple[bytes, bytes]] = []
@@ -113,26 +115,36 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(number=NUMBERS)
     def close_by_force(self, number: int) -> None:
         """Anyone may close the running candle."""
-        force_close(self.store, number)
-        self.expect_events([(number, *event) for event in self.oracles[number].force_close()])
+        event = force_close(self.scripts, KEYS, 0, stem(number))
+        expected = [(number, *event) for event in self.oracles[number].force_close()]
+        assert (event is not None) == bool(expected)
+        self.expect_events(expected)
 
     @rule()
     def script_flush(self) -> None:
         """The server forgets its scripts; nobody notices."""
         self.client.script_flush()
 
-    @rule(front=st.integers(0, 4), behind=st.integers(0, 3))
+    @rule(front=st.integers(0, 7), behind=st.integers(0, 5))
     def hours_grow(self, front: int, behind: int) -> None:
-        """The calendar learns of longer hours: days that are there make room when they are next written."""
+        """The calendar learns of longer hours: days that exist make room when they are next written."""
         first, end = self.hours
         self.hours = (max(first - front, min(PHASES)), min(end + behind, max(PHASES) + 1))
 
-    @rule(sent=ticks_of(), kind=st.sampled_from(["day", "short day", "instruments", "closed", "meta"]))
+    @rule(sent=ticks_of(), kind=st.sampled_from(SPOILT))
     def spoilt_key(self, sent: Sent, kind: str) -> None:
         """A key of ours that holds something else is named, and nothing at all is written."""
         number, tick = sent
-        fixed = {"instruments": KEYS.instruments(0), "closed": KEYS.closed(0), "meta": KEYS.meta(0)}
-        key = fixed.get(kind, day_key(number, tick.day))
+        tick = tick._replace(minute=555, phase=2)
+        newest = self.oracles[number].newest
+        if kind == "day before" and newest >= 0:
+            tick = tick._replace(day=newest + 1)
+        key = {
+            "instruments": KEYS.instruments(0),
+            "closed": KEYS.closed(0),
+            "meta": KEYS.meta(0),
+            "day before": day_key(number, tick.day if newest < 0 else newest),
+        }.get(kind, day_key(number, tick.day))
         kept = self.client.dump(key), self.client.pexpiretime(key)
         self.client.delete(key)
         if kind == "day":
@@ -140,11 +152,15 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             self.client.set(key, "another program's")
         before = everything(self.client)
-        tick = tick._replace(minute=555, phase=2)
-        with pytest.raises(StoreError, match=f"^{key} "):
-            commit(
-                self.store, flush_of([(number, tick)], [], [("a", self.offsets["a"], self.offsets["a"] + 1)])
-            )
+        start = self.offsets["a"]
+        with pytest.raises(StoreError, match=f"^{key} (is|has) "):
+            commit(self.store, flush_of([(number, tick)], [], [("a", start, start + 1)]))
+        if kind in ("instruments", "closed"):
+            with pytest.raises(StoreError, match=f"^{key} is "):
+                force_close(self.scripts, KEYS, 0, stem(number))
+        if kind in ("instruments", "meta"):
+            with pytest.raises(StoreError, match=f"^{key} is "):
+                self.store.claim("anyone")
         assert everything(self.client) == before
         self.client.delete(key)
         if kept[0] is not None:
@@ -182,45 +198,11 @@ class StoreMachine(RuleBasedStateMachine):
             if key in lists:
                 assert [v.decode() for v in self.client.lrange(key, 0, -1)] == lists[key], key
             else:
-                self.compare_day(key, days.get(key, OracleDay()))
+                assert_day(key, self.client.get(key), self.hours_of[key], days.get(key, OracleDay()))
         meta = self.client.hgetall(KEYS.meta(0))
         for producer, offset in self.offsets.items():
             assert int(meta.get(f"offset:{producer}".encode(), 0)) == offset
-        self.compare_registry()
-
-    def compare_day(self, key: str, day: OracleDay) -> None:
-        """Header and every record, byte for byte; a day without a trace is all empty."""
-        raw = self.client.get(key)
-        first, end = self.hours_of[key]
-        header = np.frombuffer(raw, DAY_HEADER, 1)[0]
-        named = (header["magic"], header["version"], header["first_minute"], header["slots"])
-        assert named == (b"RI", 1, first, end - first)
-        minutes = day.minutes()
-        finals = [m for m in minutes if m in day.final]
-        assert header["confirmed_slot"] == (max(finals) - first if finals else -1)
-        running = day.open_minute()
-        assert header["open_slot"] == (-1 if running is None else running - first)
-        assert len(raw) <= DAY_HEADER.itemsize + (end - first) * CANDLE.itemsize
-        for minute in range(first, end):
-            start = DAY_HEADER.itemsize + (minute - first) * CANDLE.itemsize
-            record = raw[start : start + CANDLE.itemsize].ljust(CANDLE.itemsize, b"\0")
-            expected = bytes(CANDLE.itemsize)
-            if minute in minutes:
-                expected = record_bytes(minutes[minute], minute in day.final, day.revision.get(minute, 0))
-            assert record == expected, (key, minute, np.frombuffer(record, CANDLE), minutes.get(minute))
-
-    def compare_registry(self) -> None:
-        """The registry names each instrument's newest day and running minute."""
-        registry = self.client.hgetall(KEYS.instruments(0))
-        for number, oracle in self.oracles.items():
-            value = registry.get(stem(number).encode())
-            if value is None:
-                assert not any(day.touched() for day in oracle.days.values())
-                continue
-            date, minute = struct.unpack_from("<IH", value)
-            running = oracle.days[oracle.newest].open_minute()
-            assert (date, minute) == (date_number(oracle.newest), 0xFFFF if running is None else running)
-            assert value[6:].decode() == INSTRUMENTS[number]
+        assert_registry(self.client.hgetall(KEYS.instruments(0)), self.oracles)
 
     def teardown(self) -> None:
         """Connections of this run end with it."""
@@ -228,15 +210,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.client.close()
 
 
-EXAMPLES: dict[Literal["valkey", "redis"], int] = {"valkey": 60, "redis": 15}
-
-
-@pytest.fixture(scope="module", params=EXAMPLES)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The shipped Valkey, and the system's Redis."""
-    server = start_server(tmp_path_factory.mktemp("store"), kind=request.param)
-    yield server
-    server.stop()
+EXAMPLES = {"valkey": 60, "redis": 15}
 
 
 def test_store_equals_oracle_in_every_key(server: Server, request: pytest.FixtureRequest) -> None:
@@ -253,3 +227,19 @@ def test_store_equals_oracle_in_every_key(server: Server, request: pytest.Fixtur
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize("front", range(1, 8))
+def test_a_day_makes_room_in_front(server: Server, front: int) -> None:
+    """The first tick in hours grown by `front` minutes meets an empty minute, whatever the day's end holds."""
+    StoreMachine.server = server
+    machine = StoreMachine()
+    try:
+        machine.claim_first()
+        last = Tick(DAY0, 560, 0, 100.0, -1, -1, -1, 3, 2)
+        machine.commit_batch([(1, last)], "a", [])
+        machine.hours_grow(HOURS[0] - min(PHASES), 0)
+        machine.commit_batch([(1, last._replace(minute=HOURS[0] - front, phase=2))], "a", [])
+        machine.every_key_is_equal()
+    finally:
+        machine.teardown()
