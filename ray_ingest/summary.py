@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -39,7 +41,7 @@ def show_summary(console: Console, config: AppConfig, report: Report, url: str, 
             console.print(Text.from_ansi(chart))
             console.print("\nquery them:")
             console.print(f"  {_command(config)} history {shlex.quote(name)}", **_WHOLE_LINES, markup=False)
-            console.print(f"  python -c {_python(config, name)}", **_WHOLE_LINES, markup=False)
+            console.print(f"  {_interpreter()} -c {_python(config, name)}", **_WHOLE_LINES, markup=False)
     console.print(_totals(report), **_WRAPPED)
     if stopped:
         console.print("stopped early; the same command goes on from here, unless redis.fresh=true")
@@ -80,8 +82,14 @@ def _most_telling(latest: Mapping[str, Candle | None]) -> list[Candle]:
     return chosen[:SHOWN]
 
 
+def _interpreter() -> str:
+    """This Python as a person in this folder would call it."""
+    path = Path(sys.executable)
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+
+
 def _command(config: AppConfig) -> str:
-    redis, command = config.redis, "python -m ray_ingest.candles"
+    redis, command = config.redis, f"{_interpreter()} -m ray_ingest.candles"
     if redis.kind == "url":
         command += f" --url {shlex.quote(redact_url(str(redis.url)))}"
     elif redis.data_dir:

@@ -231,7 +231,7 @@ def test_store_equals_oracle_in_every_key(server: Server, request: pytest.Fixtur
 
 @pytest.mark.parametrize("front", range(1, 8))
 def test_a_day_makes_room_in_front(server: Server, front: int) -> None:
-    """The first tick in hours grown by `front` minutes meets an empty minute, whatever the day's end holds."""
+    """The first tick in hours grown by `front` minutes meets an empty minute, whatever the end holds."""
     StoreMachine.server = server
     machine = StoreMachine()
     try:

@@ -144,7 +144,7 @@ def scenario(config: Path, job: list[str]) -> Outcome:
             return [p for p in psutil.process_iter() if p not in before and p.name() not in CONNECTIONS]
 
         def ray(command: str) -> int:
-            return run("ray", command, "-y", mine, cwd=CHECKOUT, env=environment)
+            return run("ray", command, "-y", mine, cwd=CHECKOUT, env=environment, timeout=120)
 
         up = ray("up")
         processes_up = command_lines(started())

@@ -40,25 +40,26 @@ class System:
 
     url: str
 
-    def config(self, path: Path, *overrides: str) -> AppConfig:
-        """The product's configuration to replay `path` under a new prefix."""
-        return compose(
-            [
-                *("feed=replay", f"feed.path='{path}'", "redis=url", f"redis.url='{self.url}'"),
-                *(f"redis.prefix='{uuid4().hex[:8]}:'", "metrics.port=null", *overrides),
-            ]
-        )
-
     def replay(self, paths: Path | Sequence[Path], *overrides: str) -> Replayed:
         """Replay a file or folder, or several at once, each by a feed of its own: a producer of its own."""
         paths = [paths] if isinstance(paths, Path) else paths
-        config = self.config(paths[0], *overrides)
+        config = replay_config(self.url, paths[0], *overrides)
         with open_store(config) as url:
             plan = plan_with_feeds(config, url, paths)
             report = run_plan(plan, config.redis.give_up_s, threading.Event(), lambda status: None)
         candles = candles_of(self.url, config.redis.prefix)
         check_accounts(report, candles)
         return Replayed(report, candles)
+
+
+def replay_config(url: str, path: Path, *overrides: str) -> AppConfig:
+    """The product's configuration to replay `path` into the server at `url` under a new prefix."""
+    return compose(
+        [
+            *("feed=replay", f"feed.path='{path}'", "redis=url", f"redis.url='{url}'"),
+            *(f"redis.prefix='{uuid4().hex[:8]}:'", "metrics.port=null", *overrides),
+        ]
+    )
 
 
 def plan_with_feeds(config: AppConfig, url: str, paths: Sequence[Path]) -> Plan:

@@ -54,9 +54,7 @@ class Producer:
         names = [(entry.exchange, entry.token, entry.source) for entry in self.table.entries]
         newest_ms = int(self.ticks["event_time_ms"][: self.sent].max(initial=0))
         head = Batch(self.name, start, 0, names, newest_ms, live=False, idle=idle, ended=self.ended)
-        reply = msgspec.msgpack.decode(
-            owner.push(msgspec.msgpack.encode(head), ticks.tobytes()), type=Reply
-        )
+        reply = msgspec.msgpack.decode(owner.push(msgspec.msgpack.encode(head), ticks.tobytes()), type=Reply)
         assert not reply.rewind, reply
         self.settled = self.ended and reply.settled and reply.committed == self.sent
 

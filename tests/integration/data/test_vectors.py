@@ -1,30 +1,29 @@
-"""The hand-made tapes that state DESIGN's rules 2 and 3, and the same tapes cut among producers.
+"""The hand-made tapes that state DESIGN's rules 2 and 3, whole and cut among several producers.
 
-None of them depends on which producer drops a repeat: where a broker's repeat reaches the store through
-another producer, it carries the same price, time and cumulative volume, and so moves nothing but `ticks`.
+None of them depends on who drops a repeat: where a broker's repeat reaches the store through another
+producer, it has the same price, time and cumulative volume, and moves nothing but the number of ticks.
 """
 
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import polars as pl
 import pytest
 
 from ray_ingest.actors.ohlc import OhlcPartition
 from ray_ingest.pipeline import open_store, plan_of
-from tests.integration.data.harness import System, candles_of
+from tests.integration.data.harness import Replayed, System, candles_of, replay_config
 from tests.integration.data.interleaving import Producer, interleave
 from tests.integration.data.vectors import Vector, expected_of, load_vectors
 from tests.servers import Server
 
 SEEDS = 20
 SPLITS = 5
-ANY_TIME = "ingest.future_ms=9999999999999"  # some of their days are still to come
+SMALL_BATCHES = ("ingest.batch_ticks=3", "ingest.linger_ms=0", "ingest.flush_interval_ms=0")
+ANY_TIME = "ingest.future_ms=9999999999999"  # some of their days may be still to come
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +34,72 @@ def vectors(shared_data: Path) -> list[Vector]:
     return found
 
 
-@pytest.mark.parametrize("partitions", [1, 3])
-def test_vectors_in_file_order(
-    tmp_path: Path, vectors: list[Vector], system: System, partitions: int
-) -> None:
-    """Replayed in file order, every vector of Indian hours gives its candles and no other, and every tick
-    that makes none is refused for the reason its README tells."""
+def test_vectors_in_file_order(tmp_path: Path, vectors: list[Vector], system: System) -> None:
+    """Replayed as they are, all vectors of Indian hours give their candles and no other; the Saturday's
+    ticks are refused as a holiday's."""
     chosen = [vector.renamed("whole") for vector in vectors if vector.calendar == "nse"]
-    replayed = system.replay(written(tmp_path / "ticks.csv", chosen), ANY_TIME, f"ingest.partitions={partitions}")
+    replayed = system.replay(write(tmp_path / "ticks.csv", [vector.ticks for vector in chosen]), ANY_TIME)
     assert_equal(replayed.candles, expected_of(chosen))
-    assert replayed.report.ticks_rejected == {"price": 2, "holiday": 2, "outside_session": 2}
-    assert replayed.report.ticks_without_candle == {"pre_open": 1}
-    assert replayed.report.ticks_repeated == 3
+    (saturday,) = (vector for vector in vectors if vector.name == "weekend")
+    assert replayed.report.ticks_rejected["holiday"] == len(saturday.ticks)
+
+
+def test_vectors_of_split_producers(tmp_path: Path, vectors: list[Vector], system: System) -> None:
+    """Cut at random among three feeds that send side by side to three partitions, they give the same."""
+    chosen = [vector for vector in vectors if vector.calendar == "nse"]
+    replay_split(tmp_path, chosen, system, 3, "ingest.partitions=3")
+
+
+def test_tapes_of_split_producers(tmp_path: Path, vectors: list[Vector], system: System) -> None:
+    """So does the round-the-clock tape, whole and cut between two feeds: every trade counts once."""
+    chosen = [vector for vector in vectors if vector.calendar == "continuous"]
+    assert chosen
+    replay_split(tmp_path, chosen, system, 2, "calendar=continuous")
+
+
+def test_vectors_however_batches_interleave(server: Server, vectors: list[Vector]) -> None:
+    """Split and interleaved by many seeds, batch by batch and commit by commit, each gives its candles."""
+    for vector in vectors:
+        for seed in range(SEEDS):
+            rng = random.Random(f"{vector.name} {seed}")
+            number = rng.randint(2, 3)
+            shares = vector.split(rng, number)
+            producers = [Producer.of(f"{p}-{uuid4().hex}", vector, shares == p) for p in range(number)]
+            config = replay_config(server.url, vector.path, f"calendar={vector.calendar}", *SMALL_BATCHES)
+            with open_store(config) as url:
+                owner = OhlcPartition(plan_of(config, url, "").owners[0])
+            interleave(owner, producers, rng)
+            owner.close()
+            assert_equal(candles_of(server.url, config.redis.prefix), vector.candles, f"seed {seed}: ")
+
+
+def replay_split(
+    folder: Path, vectors: list[Vector], system: System, producers: int, *overrides: str
+) -> None:
+    """Replay vectors whole by one of the producers and, `SPLITS` times over, cut among all of them."""
+    rng = random.Random(20251215)
+    whole = [vector.renamed("whole") for vector in vectors]
+    splits = [vector.renamed(f"split{number}") for number in range(SPLITS) for vector in vectors]
+    parts = [[vector.ticks for vector in whole]] + [[] for _ in range(producers - 1)]
+    for vector in splits:
+        shares = vector.split(rng, producers)
+        for number, part in enumerate(parts):
+            part.append(vector.ticks.filter(shares == number))
+    paths = [write(folder / f"{number}.csv", part) for number, part in enumerate(parts)]
+    replayed: Replayed = system.replay(paths, ANY_TIME, *SMALL_BATCHES, *overrides)
+    assert_equal(replayed.candles, expected_of(whole + splits))
+
+
+def write(path: Path, ticks: list[pl.DataFrame]) -> Path:
+    """The ticks one after another in a file."""
+    pl.concat(ticks).write_csv(path)
+    return path
+
+
+def assert_equal(ours: pl.DataFrame, expected: pl.DataFrame, where: str = "") -> None:
+    """Equal in all fields, volume's null included, and no candle more; the difference is told in rows."""
+    ours = ours.select(expected.columns)
+    if ours.rows() != expected.rows():
+        extra = ours.join(expected, on=ours.columns, how="anti", nulls_equal=True)
+        missing = expected.join(ours, on=ours.columns, how="anti", nulls_equal=True)
+        pytest.fail(f"{where}unexpected candles: {extra.rows()}; missing: {missing.rows()}")

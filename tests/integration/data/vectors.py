@@ -40,7 +40,11 @@ class Vector:
         label = f".{self.name}.{suffix}"
         ticks = self.ticks.with_columns(pl.col("token") + label)
         return Vector(
-            self.name, self.calendar, self.path, ticks, self.candles.with_columns(pl.col("instrument") + label)
+            self.name,
+            self.calendar,
+            self.path,
+            ticks,
+            self.candles.with_columns(pl.col("instrument") + label),
         )
 
     def split(self, rng: random.Random, producers: int) -> pl.Series:
