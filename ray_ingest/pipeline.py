@@ -58,18 +58,22 @@ def run(config: AppConfig, url: str, stop: threading.Event, watch: Watcher) -> R
 def run_plan(plan: Plan, give_up_s: float, stop: threading.Event, watch: Watcher) -> Report:
     """`run` on a Ray that is up already, which stays up: all actors of the plan are gone afterwards.
 
-    Raises StoreError when the store has been away for longer than `give_up_s`.
+    Raises StoreError when the store has been away for longer than `give_up_s`. KeyboardInterrupt ends the
+    actors at once: what isn't committed is sent again by the next run.
     """
-    with ExitStack() as stack:
-        supervisor = start_supervisor(Supervisor, plan, plan.namespace)
-        stack.callback(_end_actors, supervisor)
+    supervisor = start_supervisor(Supervisor, plan, plan.namespace)
+    try:
         status = _watch(supervisor, give_up_s, stop, watch)
-        if any(feed.state == "failed" for feed in status.feeds):
-            failed = next(feed for feed in status.feeds if feed.state == "failed")
+        failed = next((feed for feed in status.feeds if feed.state == "failed"), None)
+        if failed is not None:
             raise _failure(failed.error, failed.exit_code)
         status = _decoded(supervisor.stop.remote(True))
         watch(status)
+        with suppress(RayError):  # its figures are final: whatever is left of it is killed
+            ray.get(supervisor.end_actors.remote(), timeout=STOP_TIMEOUT_S)
         return report_of(status)
+    finally:
+        ray.kill(supervisor)  # and with their owner all actors it started
 
 
 @contextmanager
@@ -208,12 +212,6 @@ def _failure(text: str, exit_code: int) -> RayIngestError:
     error = RayIngestError(text)
     error.exit_code = exit_code
     return error
-
-
-def _end_actors(supervisor: Any) -> None:
-    with suppress(RayError):  # it may be gone already, and its actors with it
-        ray.get(supervisor.end_actors.remote(), timeout=STOP_TIMEOUT_S)
-    ray.kill(supervisor)
 
 
 def _refuse_embedded_on_many_nodes(config: AppConfig) -> None:

@@ -6,16 +6,19 @@ import logging
 import time
 from collections import Counter
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.status import Status as LiveLine
 
 from ray_ingest.actors.supervisor import Base, Status
+from ray_ingest.metrics import ADDRESS
 
 PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 0.2
 RATE_OVER_S = 1.0
 SAMPLES_A_REASON = 2
+_WHOLE_LINES: Any = {"highlight": False, "soft_wrap": True}
 STARTING = "starting the store, Ray and the actors …"
 
 log = logging.getLogger("ray_ingest")
@@ -63,12 +66,14 @@ class Progress:
         running = any(feed.state != "starting" for feed in status.feeds)
         if not running or (now_s < self._next_s and not status.finished):
             return
+        if not self._shown and status.metrics_port:
+            self._console.print(f"metrics: http://{ADDRESS}:{status.metrics_port}/metrics", **_WHOLE_LINES)
         self._next_s = now_s + (LIVE_EVERY_S if self._line else PLAIN_EVERY_S)
         text = self._text(status, now_s)
         if self._line is not None:
             self._line.update(text)
         elif text != self._shown:
-            self._console.print(text, highlight=False, soft_wrap=True)
+            self._console.print(text, **_WHOLE_LINES)
         self._shown = text
 
     def _text(self, status: Status, now_s: float) -> str:

@@ -127,13 +127,10 @@ def _totals(report: Report) -> str:
     if report.ticks_rejected:
         lines.append(f"rejected: {_counts(report.ticks_rejected)}")
     if report.ticks_without_candle:
-        lines.append(
-            f"applied to the volume only, in phases without candles: {_counts(report.ticks_without_candle)}"
-        )
+        lines.append(f"volume only, in phases without candles: {_counts(report.ticks_without_candle)}")
     if report.instruments_unclassified:
         lines.append(
-            f"{report.instruments_unclassified:,} instruments the calendar can't classify got the widest "
-            "phases of their segment"
+            f"{report.instruments_unclassified:,} instruments without a known class: widest phases of their segment"
         )
     if report.restarts:
         lines.append(f"{report.restarts:,} restarts of actors")

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from ray_ingest.actors.messages import FeedStats
-from ray_ingest.actors.sender import Sender, SenderSettings
+from ray_ingest.actors.sender import RETRY_S, Sender, SenderSettings
 from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.core.tick_buffer import TickBuffer
@@ -110,7 +110,12 @@ class Feed:
         ]
         preparation = Preparation(source.table, settings.filters, settings.partitions, settings.future_ms)
         self._preparation = preparation
-        standings = [sender.resume() for sender in self._senders]
+        for sender in self._senders:
+            while not sender.resume():
+                if self._stopping.wait(RETRY_S):
+                    self._stats.state = "stopped"
+                    return
+        standings = [sender.standing for sender in self._senders]
         self._stats.already_committed = sum(standing.committed for standing in standings)
         for standing in standings:
             for reason, number in standing.counts.items():

@@ -42,11 +42,13 @@ class Reply(msgspec.Struct, array_like=True):
 
 class Standing(msgspec.Struct):
     """Where a producer stands at an OHLC actor: its committed offset, when the store first heard of it
-    (epoch ms), and how many of its ticks that owner rejected or took without a candle, by reason."""
+    (epoch ms), and how many of its ticks that owner rejected or took without a candle, by reason. With
+    `trouble` the store can't be asked at present, and the rest means nothing."""
 
     committed: int
     since_ms: int
     counts: dict[str, int]
+    trouble: str = ""
 
 
 class OhlcStats(msgspec.Struct):

@@ -137,7 +137,7 @@ class OhlcPartition:
             except StoreError as error:
                 self._fail(error)
         known = self._producer(producer)
-        standing = Standing(known.intake.committed, since_ms, self._counts(producer))
+        standing = Standing(known.intake.committed, since_ms, self._counts(producer), self._stats.trouble)
         return msgspec.msgpack.encode(standing)
 
     def stats(self) -> bytes:

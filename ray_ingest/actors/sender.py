@@ -16,9 +16,11 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray_ingest.actors.messages import Batch, Reply, Standing
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.core.outbox import Outbox
+from ray_ingest.errors import StoreError
 
 STANDING_TIMEOUT_S = 10.0
-LATENCIES_KEPT = 100_000
+LATENCIES_KEPT = 8_192
+RETRY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +76,25 @@ class Sender:
         """The source has ended and the owner has committed its last tick and closed its last minute."""
         return self.source_ended and self.settled and not self._calls
 
-    def resume(self) -> Standing:
-        """Ask the owner where this producer stands, and continue there. Raises RayError."""
+    def resume(self) -> bool:
+        """Ask the owner where this producer stands, and continue there; False when it can't say yet.
+
+        Raises RayError, and StoreError when the store has lost commits whose ticks are gone from here.
+        """
         reply = ray.get(self._owner.standing.remote(self._producer), timeout=STANDING_TIMEOUT_S)
         self.standing = msgspec.msgpack.decode(reply, type=Standing)
-        self.outbox.rewind(max(self.standing.committed, self.outbox.committed))
+        self.trouble = self.standing.trouble
+        if self.trouble:
+            return False
+        if self.standing.committed < self.outbox.committed:
+            raise StoreError(
+                f"the store went back from offset {self.outbox.committed:,} to {self.standing.committed:,}: "
+                "it lost its last writes; the same command again replays them"
+            )
+        self.outbox.rewind(self.standing.committed)
         self._names_known = 0
         self._stopped = False
-        self.trouble = ""
-        return self.standing
+        return True
 
     def append(self, ticks: npt.NDArray[np.void], received_s: float) -> None:
         """More ticks (TICK rows) of the sequence, received at `received_s` (monotonic clock)."""
@@ -115,10 +127,12 @@ class Sender:
         if time.monotonic() < self._retry_at_s:
             return False
         try:
-            self.resume()
+            if self.resume():
+                self.rewinds += 1
+            else:
+                self._stop(self.trouble)
         except RayError as error:
             self._stop(str(error).splitlines()[0])
-        self.rewinds += 1
         return True
 
     def _may_send(self, source_idle: bool) -> bool:
@@ -191,4 +205,4 @@ class Sender:
         self._stopped = True
         self.trouble = why
         self.settled = False
-        self._retry_at_s = time.monotonic() + (0.2 if why else 0.0)
+        self._retry_at_s = time.monotonic() + (RETRY_S if why else 0.0)

@@ -137,6 +137,14 @@ def test_the_minute_is_not_closed_again(candles: Candles, owner: Owner, client: 
     assert (confirmed.close, latest.close, latest.final) == (102.0, 103.0, False)
 
 
+def test_an_owner_that_claims_later_sees_no_running_candle(candles: Candles, owner: Owner) -> None:
+    """The registry says so too: a restarted owner doesn't wait to close what is closed."""
+    assert owner.store.claim("owner").instruments[STEM].open_minute == SECOND
+    candles.force_close(NAME)
+    registered = owner.store.claim("owner").instruments[STEM]
+    assert (registered.open_minute, registered.name, registered.date) == (None, NAME, date_number(DAY0))
+
+
 def test_nothing_running_is_none_and_nothing_is_written(candles: Candles, client: redis.Redis) -> None:
     """A second call, like one after the close, changes not a byte of the store."""
     candles.force_close(NAME)

@@ -98,7 +98,7 @@ def moments() -> st.SearchStrategy[datetime]:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(days=days_of(), start=moments(), end=moments())
 def test_a_range_equals_a_dumb_slice_of_the_whole_days(
     server: Server,

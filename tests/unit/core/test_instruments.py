@@ -46,6 +46,7 @@ from ray_ingest.core.instruments import InstrumentTable, name_fault, sanitise, s
         ("N" * 17, "8765", "exchange"),
         ("", "", "exchange"),
     ],
+    ids=lambda value: ascii(value)[:20],
 )
 def test_names_are_judged_to_the_limits(exchange: str, token: str, fault: str) -> None:
     """Spaces, unicode, 64 bytes pass; separators, braces, control and unseen characters, more bytes don't."""

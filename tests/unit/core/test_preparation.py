@@ -60,7 +60,7 @@ def test_two_exchanges_with_one_token_stay_apart() -> None:
     assert ticks["instrument"].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("token", ["x" * 10_000, "a\ud800b", "", "\x00"])
+@pytest.mark.parametrize("token", ["x" * 10_000, "a\ud800b", "", "\x00"], ids=lambda token: ascii(token)[:20])
 def test_an_absurd_token_is_rejected_and_stops_nothing(token: str) -> None:
     """10 kB, half a surrogate pair, nothing, a zero byte: counted, with several partitions as well."""
     prepare = preparation(3, f"NSE_EQ|{token}", "NSE_EQ|1")
