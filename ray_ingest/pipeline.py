@@ -35,7 +35,7 @@ from ray_ingest.report import Report, report_of
 from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
 from ray_ingest.store.keys import Keys
 from ray_ingest.store.layout import ensure_partitions
-from ray_ingest.store.redis import check_server, connect
+from ray_ingest.store.redis import check_server, connect, with_password
 from ray_ingest.store.scripts import script_texts
 
 HOUR_MS = 3_600_000
@@ -88,7 +88,7 @@ def open_store(config: AppConfig) -> Iterator[str]:
             )
             url = stack.enter_context(server).url
         else:
-            url = str(redis.url)
+            url = with_password(str(redis.url), os.environ)
         client = connect(url, pool_size=redis.pool_size, timeout_s=redis.timeout_s)
         stack.callback(client.close)
         check_server(client)
@@ -105,15 +105,19 @@ def running_ray(config: AppConfig) -> Iterator[str]:
     if config.ray.kind == "local":
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         namespace = f"ray_ingest-{uuid4().hex[:8]}"
-        ray.init(
-            address="local",
-            namespace=namespace,
-            num_cpus=2,
-            include_dashboard=config.ray.dashboard,
-            dashboard_host="127.0.0.1",
-            dashboard_port=config.ray.dashboard_port,
-            **quiet,
-        )
+        try:
+            ray.init(
+                address="local",
+                namespace=namespace,
+                num_cpus=2,
+                include_dashboard=config.ray.dashboard,
+                dashboard_host="127.0.0.1",
+                dashboard_port=config.ray.dashboard_port,
+                **quiet,
+            )
+        except Exception as error:  # bare ones, such as after 30 s on a machine with too much else to do
+            reason = " ".join(str(error).split())
+            raise ActorError(f"Ray doesn't start on this machine: {reason}") from None
     else:
         namespace = config.ray.namespace
         try:

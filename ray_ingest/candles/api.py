@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -25,7 +26,7 @@ from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
 from ray_ingest.store.force_close import force_close
 from ray_ingest.store.keys import Keys
 from ray_ingest.store.records import Candle, Day, candle_frame, candle_of
-from ray_ingest.store.redis import connect, store_error
+from ray_ingest.store.redis import connect, store_error, with_password
 from ray_ingest.store.registry import Known, Registry
 from ray_ingest.store.scripts import Scripts, script_texts
 
@@ -67,8 +68,9 @@ class Candles:
     ) -> None:
         """Connect to the store at `url` (redis://, rediss:// or unix://), its keys beginning with `prefix`.
 
-        Without a url it is the embedded store in `data_dir`, by default the user's own, which is started if
-        it isn't running. Raises ConfigError for a bad url, and when both are given.
+        A password may come from RAY_INGEST_REDIS_PASSWORD. Without a url it is the embedded store in
+        `data_dir`, by default the user's own, which is started if it isn't running. Raises ConfigError for
+        a bad url, and when both are given.
         """
         if url is not None and data_dir is not None:
             raise ConfigError("give either a url or a data_dir, not both: a data_dir is of an embedded store")
@@ -76,7 +78,7 @@ class Candles:
         if url is None:
             self._server = EmbeddedServer.attach(Path(data_dir or default_data_dir()))
             url = self._server.url
-        self._url = url
+        self._url = url = with_password(url, os.environ)
         self._client = connect(url)
         self._keys = Keys(prefix)
         self._registry = Registry(self._client, self._keys)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,8 +20,10 @@ from redis.retry import Retry
 
 from ray_ingest.errors import ConfigError, StoreError, StoreUnreachableError
 
-OLDEST = {"redis": "6.2", "valkey": "7.2"}
-"""The first version of each server that has every command the scripts use."""
+OLDEST = {"redis": "7.0", "valkey": "7.2"}
+"""The first version of each server that has all that the scripts use."""
+
+PASSWORD_VARIABLE = "RAY_INGEST_REDIS_PASSWORD"  # noqa: S105 — the name of one, not one
 
 LOADING_POLL_S = 0.05
 
@@ -75,6 +77,18 @@ def connect(
         protocol=2,  # the same replies from every version, and no notifications nobody asked for
     )
     return redis.Redis.from_pool(pool)
+
+
+def with_password(url: str, environment: Mapping[str, str]) -> str:
+    """`url` with the password of RAY_INGEST_REDIS_PASSWORD, unless it has one or the variable isn't set."""
+    password = environment.get(PASSWORD_VARIABLE, "")
+    parts = urlsplit(url)
+    if not password or parts.password is not None or "password" in dict(parse_qsl(parts.query)):
+        return url
+    if parts.scheme == "unix":
+        return f"{url}{'&' if parts.query else '?'}{urlencode({'password': password})}"
+    user, at, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user if at else ''}:{quote(password, safe='')}@{host}").geturl()
 
 
 def check_server(client: redis.Redis, *, timeout_s: float = 60.0) -> ServerInfo:

@@ -43,7 +43,7 @@ class System:
     def replay(self, paths: Path | Sequence[Path], *overrides: str) -> Replayed:
         """Replay a file or folder, or several at once, each by a feed of its own: a producer of its own."""
         paths = [paths] if isinstance(paths, Path) else paths
-        config = replay_config(self.url, paths[0], *overrides)
+        config = with_new_prefix(replay_config(self.url, paths[0], *overrides))
         with open_store(config) as url:
             plan = plan_with_feeds(config, url, paths)
             report = run_plan(plan, config.redis.give_up_s, threading.Event(), lambda status: None)
@@ -53,13 +53,14 @@ class System:
 
 
 def replay_config(url: str, path: Path, *overrides: str) -> AppConfig:
-    """The product's configuration to replay `path` into the server at `url` under a new prefix."""
-    return compose(
-        [
-            *("feed=replay", f"feed.path='{path}'", "redis=url", f"redis.url='{url}'"),
-            *(f"redis.prefix='{uuid4().hex[:8]}:'", "metrics.port=null", *overrides),
-        ]
-    )
+    """The product's configuration to replay `path` into the server at `url`."""
+    store = ("redis=url", f"redis.url='{url}'")
+    return compose(["feed=replay", f"feed.path='{path}'", *store, "metrics.port=null", *overrides])
+
+
+def with_new_prefix(config: AppConfig) -> AppConfig:
+    """The same under a prefix of its own: as good as an empty store."""
+    return replace(config, redis=replace(config.redis, prefix=f"{uuid4().hex[:8]}:"))
 
 
 def plan_with_feeds(config: AppConfig, url: str, paths: Sequence[Path]) -> Plan:

@@ -6,16 +6,16 @@ producer, it has the same price, time and cumulative volume, and moves nothing b
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
-from uuid import uuid4
 
 import polars as pl
 import pytest
 
 from ray_ingest.actors.ohlc import OhlcPartition
 from ray_ingest.pipeline import open_store, plan_of
-from tests.integration.data.harness import Replayed, System, candles_of, replay_config
+from tests.integration.data.harness import Replayed, System, candles_of, replay_config, with_new_prefix
 from tests.integration.data.interleaving import Producer, interleave
 from tests.integration.data.vectors import Vector, expected_of, load_vectors
 from tests.servers import Server
@@ -59,18 +59,20 @@ def test_tapes_of_split_producers(tmp_path: Path, vectors: list[Vector], system:
 
 def test_vectors_however_batches_interleave(server: Server, vectors: list[Vector]) -> None:
     """Split and interleaved by many seeds, batch by batch and commit by commit, each gives its candles."""
-    for vector in vectors:
-        for seed in range(SEEDS):
-            rng = random.Random(f"{vector.name} {seed}")
-            number = rng.randint(2, 3)
-            shares = vector.split(rng, number)
-            producers = [Producer.of(f"{p}-{uuid4().hex}", vector, shares == p) for p in range(number)]
-            config = replay_config(server.url, vector.path, f"calendar={vector.calendar}", *SMALL_BATCHES)
-            with open_store(config) as url:
-                owner = OhlcPartition(plan_of(config, url, "").owners[0])
+    configs = {
+        calendar: replay_config(server.url, vectors[0].path, f"calendar={calendar}", *SMALL_BATCHES)
+        for calendar in {vector.calendar for vector in vectors}
+    }
+    for vector, seed in itertools.product(vectors, range(SEEDS)):
+        rng = random.Random(f"{vector.name} {seed}")
+        shares = vector.split(rng, rng.randint(2, 3))
+        producers = [Producer.of(f"producer-{p}", vector, shares == p) for p in shares.unique()]
+        config = with_new_prefix(configs[vector.calendar])
+        with open_store(config) as url:
+            owner = OhlcPartition(plan_of(config, url, "").owners[0])
             interleave(owner, producers, rng)
             owner.close()
-            assert_equal(candles_of(server.url, config.redis.prefix), vector.candles, f"seed {seed}: ")
+        assert_equal(candles_of(server.url, config.redis.prefix), vector.candles, f"seed {seed}: ")
 
 
 def replay_split(

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from ray_ingest.errors import StoreError, StoreUnreachableError
-from ray_ingest.store.redis import check_server, connect, judge
+from ray_ingest.store.redis import check_server, connect, judge, with_password
 from tests.servers import free_port, running_server, start_server
 
 SECRET = "sw0rdfish"  # noqa: S105 - of a server that lives for one test
@@ -173,16 +173,16 @@ INFO = {
 }
 
 
-@pytest.mark.parametrize("version", ["6.2.0", "6.2.14", "7.0.15", "8.2.3", "10.0.1"])
-def test_redis_from_6_2_on_is_new_enough(version: str) -> None:
-    """Versions are compared as numbers: 10.0 is newer than 6.2."""
+@pytest.mark.parametrize("version", ["7.0.0", "7.0.15", "8.2.3", "10.0.1"])
+def test_redis_from_7_0_on_is_new_enough(version: str) -> None:
+    """Versions are compared as numbers: 10.0 is newer than 7.0."""
     assert judge({**INFO, "redis_version": version}, "x").version == version
 
 
-@pytest.mark.parametrize("version", ["2.8.19", "5.0.14", "6.0.16", "unknown"])
+@pytest.mark.parametrize("version", ["2.8.19", "5.0.14", "6.2.14", "unknown"])
 def test_an_older_redis_is_refused(version: str) -> None:
     """A server too old for the scripts is refused with the version found and the versions needed."""
-    with pytest.raises(StoreError, match=rf"Redis {version}, too old: Redis 6.2 or Valkey 7.2"):
+    with pytest.raises(StoreError, match=rf"Redis {version}, too old: Redis 7.0 or Valkey 7.2"):
         judge({**INFO, "redis_version": version}, "x")
 
 
@@ -204,3 +204,19 @@ def test_an_unknown_eviction_policy_is_refused() -> None:
     without = {key: value for key, value in INFO.items() if key != "maxmemory_policy"}
     with pytest.raises(StoreError, match="unknown"):
         judge(without, "x")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://host:6379/0", "redis://:s%40fe@host:6379/0"),
+        ("redis://me@host/0", "redis://me:s%40fe@host/0"),
+        ("redis://:own@host/0", "redis://:own@host/0"),
+        ("unix:///run/s?db=1", "unix:///run/s?db=1&password=s%40fe"),
+        ("unix:///run/s?password=own", "unix:///run/s?password=own"),
+    ],
+)
+def test_password_comes_from_the_environment(url: str, expected: str) -> None:
+    """A URL without a password gets the environment's, quoted; one that has its own keeps it."""
+    assert with_password(url, {"RAY_INGEST_REDIS_PASSWORD": "s@fe"}) == expected
+    assert with_password(url, {}) == url

@@ -1,0 +1,146 @@
+"""The program as a person starts it: a process of its own, what it says, and what it must leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import psutil
+
+from ray_ingest.store import valkey
+
+ROOT = Path(__file__).resolve().parents[3]
+MARK = "RAY_INGEST_TEST_RUN"
+"""Environment variable by which every process of a run, whoever its parent is by now, is known."""
+
+QUICK = ("ray.dashboard=false", "metrics.port=null")
+"""What no test needs unless it is about it."""
+
+GONE_WITHIN_S = 20.0
+
+
+class Run:
+    """A run of the main job with a data folder of its own, in an empty working directory.
+
+    Several runs may share a `folder`: it holds `cwd`, `store`, the report and what was said.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, program: Path = ROOT, python: str = sys.executable) -> None:
+        self.folder = folder
+        self.cwd = folder / "cwd"
+        self.cwd.mkdir(parents=True, exist_ok=True)
+        self.mark = uuid4().hex
+        self._errors = folder / f"stderr-{self.mark[:8]}"
+        self._lines: list[str] = []
+        self._report = folder / f"report-{self.mark[:8]}.json"
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                self.command(*arguments, f"report={self._report}", python=python),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=self.cwd,
+                env=environment(folder, program) | {MARK: self.mark},
+                text=True,
+                start_new_session=True,
+            )
+
+    def command(self, *arguments: str, python: str = sys.executable) -> list[str]:
+        """The command line, with the store in this run's folder."""
+        return [python, "-m", "ray_ingest.main", f"redis.data_dir={self.folder / 'store'}", *arguments]
+
+    def wait_for(self, text: str) -> str:
+        """Read what it says until a line has `text`; returns that line."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self._lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} was never said, but: {self.output} {self.errors}")
+
+    def interrupt(self, number: signal.Signals) -> None:
+        """Send it a signal, as a terminal or an operator does: to the main process alone."""
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for its end; the exit code. It must have left nothing behind but its store's files."""
+        assert self.process.stdout
+        self._lines += self.process.stdout.readlines()
+        code = self.process.wait(60)
+        assert "Traceback" not in self.errors + self.output
+        assert not [process.cmdline() for process in still_alive(self.mark)]
+        assert not valkey.is_alive(valkey.ServerFiles(self.folder / "store"))
+        assert not [path for path in self.folder.rglob("*") if path.is_socket()]
+        assert not list(self.cwd.iterdir())
+        return code
+
+    @property
+    def output(self) -> str:
+        """What it has said so far on stdout, as far as it was read."""
+        return "".join(self._lines)
+
+    @property
+    def errors(self) -> str:
+        """What it has said so far on stderr."""
+        return self._errors.read_text()
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The totals it wrote; the accounts must add up."""
+        report: dict[str, Any] = msgspec.json.decode(self._report.read_bytes())
+        check_accounts(report)
+        return report
+
+
+@contextmanager
+def running(folder: Path, *arguments: str, **places: Any) -> Iterator[Run]:
+    """A run that is killed, with all its processes, should the test fail before its end."""
+    run = Run(folder, *arguments, **places)
+    try:
+        yield run
+    finally:
+        for process in still_alive(run.mark, patience_s=0):
+            process.kill()
+        run.process.wait(30)
+        assert run.process.stdout
+        run.process.stdout.close()
+
+
+def environment(folder: Path, program: Path) -> dict[str, str]:
+    """A person's environment whose state folder is the test's, with the program at `program` importable."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "COLUMNS"))}
+    return kept | {"XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(program)}
+
+
+def check_accounts(report: Mapping[str, Any]) -> None:
+    """Every tick that came in is in exactly one account."""
+    names = ("applied", "repeated", "already_committed", "filtered")
+    counted = sum(report[f"ticks_{name}"] for name in names) + sum(report["ticks_rejected"].values())
+    assert report["ticks_in"] == counted, report
+
+
+def still_alive(mark: str, patience_s: float = GONE_WITHIN_S) -> list[psutil.Process]:
+    """The processes of a run that live on; those that are just ending get `patience_s` to do so."""
+    found = [process for process in psutil.process_iter() if _is_marked(process, mark)]
+    return psutil.wait_procs(found, timeout=patience_s)[1]
+
+
+def _is_marked(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def elapsed_s(since_s: float) -> float:
+    """Seconds since a reading of the monotonic clock."""
+    return time.monotonic() - since_s
