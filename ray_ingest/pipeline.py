@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -99,6 +100,7 @@ def open_store(config: AppConfig) -> Iterator[str]:
 @contextmanager
 def running_ray(config: AppConfig) -> Iterator[str]:
     """A Ray to run on, and the namespace for our actors' names: our own, or the cluster's."""
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
@@ -129,6 +131,8 @@ def running_ray(config: AppConfig) -> Iterator[str]:
             ) from None
         _refuse_embedded_on_many_nodes(config)
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put its own there, which drains nothing
         yield namespace
     finally:
         ray.shutdown()

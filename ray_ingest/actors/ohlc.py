@@ -19,7 +19,7 @@ import numpy as np
 from ray_ingest.actors.messages import Batch, OhlcStats, Reply, Standing
 from ray_ingest.core.calendar import Calendar
 from ray_ingest.core.directory import Directory, ProducerNames
-from ray_ingest.core.flush_plan import FlushPlan, Pending, plan_flush
+from ray_ingest.core.flush_plan import Coalescer, FlushPlan, Pending
 from ray_ingest.core.intake import Intake
 from ray_ingest.core.sessions import CalendarTable
 from ray_ingest.core.watermark import Watermark, WatermarkSettings
@@ -91,8 +91,7 @@ class OhlcPartition:
         self._groups = GroupCache(self._directory, self._calendar, keys)
         self._producers: dict[str, _Producer] = {}
         self._watermark = Watermark(settings.watermark)
-        self._pending: list[Pending] = []
-        self._pending_ticks = 0
+        self._coalescer = Coalescer(self._directory, self._calendar)
         self._under_way: FlushPlan | None = None
         self._begun_s = 0.0
         self._next_flush_s = 0.0
@@ -144,7 +143,7 @@ class OhlcPartition:
         """`OhlcStats` as of now."""
         self._stats.instruments = len(self._directory)
         self._stats.unclassified = self._directory.unclassified
-        self._stats.ticks_pending = self._pending_ticks
+        self._stats.ticks_pending = len(self._coalescer)
         self._stats.open_candles = self._directory.open_candles
         self._stats.counts = {name: self._counts(name) for name in self._producers}
         return msgspec.msgpack.encode(self._stats)
@@ -152,7 +151,7 @@ class OhlcPartition:
     def drain(self, timeout_s: float) -> bool:
         """Commit everything taken; False when the store didn't answer in time."""
         deadline_s = time.monotonic() + timeout_s
-        while (self._pending or self._store.busy) and not self._stats.trouble:
+        while (self._coalescer or self._store.busy) and not self._stats.trouble:
             if time.monotonic() > deadline_s:
                 return False
             self._advance(wait=True)
@@ -172,17 +171,16 @@ class OhlcPartition:
             return False
         ticks = ticks[fresh]
         if len(ticks):
-            self._pending.append(Pending(batch.producer, producer.names, ticks))
-            self._pending_ticks += len(ticks)
+            self._coalescer.take(Pending(batch.producer, producer.names, ticks))
         return True
 
     def _advance(self, wait: bool) -> None:
         """Collect a commit's reply, begin the next one; `wait` for it when nothing else is to do."""
         try:
             self._collect(
-                self._settings.timeout_s if self._pending_ticks > self._settings.pending_ticks else 0
+                self._settings.timeout_s if len(self._coalescer) > self._settings.pending_ticks else 0
             )
-            full = self._pending_ticks > self._settings.pending_ticks
+            full = len(self._coalescer) > self._settings.pending_ticks
             if not self._store.busy and (wait or full or time.monotonic() >= self._next_flush_s):
                 self._begin()
             if wait and self._store.busy:
@@ -218,10 +216,9 @@ class OhlcPartition:
         now_ms = _now_ms()
         watermark_ms = self._watermark.at(now_ms)
         self._stats.watermark_ms = watermark_ms
-        if not self._pending and not self._directory.due(watermark_ms):
+        if not self._coalescer and not self._directory.due(watermark_ms):
             return
-        pending, self._pending, self._pending_ticks = self._pending, [], 0
-        plan = plan_flush(pending, self._directory, self._calendar, watermark_ms)
+        plan = self._coalescer.plan(watermark_ms)
         offsets = [
             (name, *producer.intake.begin())
             for name, producer in self._producers.items()
@@ -234,7 +231,8 @@ class OhlcPartition:
     def _recover(self) -> None:
         """Claim the partition, or find that it is still ours, and forget all that isn't committed."""
         self._next_try_s = time.monotonic() + RETRY_S
-        self._pending, self._pending_ticks, self._under_way = [], 0, None
+        self._coalescer.clear()
+        self._under_way = None
         try:
             claim = self._store.claim(self._uuid)
         except StoreError as error:

@@ -7,13 +7,14 @@ The store merges rows of several passes by the same rule, so how ticks are cut i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ray_ingest.core.order import group_starts, stable_order
-from ray_ingest.model import MINUTE_MS, ROW
+from ray_ingest.model import DAY_MINUTES, MINUTE_MS, ROW
 
 _LARGEST = np.iinfo(np.int64).max
 
@@ -49,22 +50,15 @@ def aggregate(placed: PlacedTicks, candle_mask: npt.NDArray[np.bool_]) -> Partia
 
     A row of another phase has `ticks` 0 and only carries the cumulative volume; without one it is left out.
     """
-    minute_number = placed.day * 1440 + placed.minute
-    if not len(minute_number):
+    if not len(placed.day):
         return PartialCandles(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, ROW))
-    earliest = int(minute_number.min())
-    span = int(minute_number.max()) - earliest + 1
-    keys = placed.instrument * span + (minute_number - earliest)
-    order = stable_order(keys)
-    keys = keys[order]
-    starts = group_starts(keys)
-    lasts = np.append(starts[1:], len(keys)) - 1
+    order, starts = _group(placed.instrument, placed.day * DAY_MINUTES + placed.minute)
     ticks = placed.ticks
     price = ticks["last_price"][order]
     volume = ticks["day_volume"][order]
     time_ms = ticks["event_time_ms"][order]
 
-    sizes = lasts - starts + 1
+    sizes = np.diff(np.append(starts, len(order)))
     rows = np.zeros(len(starts), ROW)
     rows["high"] = np.maximum.reduceat(price, starts)
     rows["low"] = np.minimum.reduceat(price, starts)
@@ -100,6 +94,50 @@ def aggregate(placed: PlacedTicks, candle_mask: npt.NDArray[np.bool_]) -> Partia
         keep = ~no_candle | (rows["volume_low"] >= 0)
         instrument, day, rows = instrument[keep], day[keep], rows[keep]
     return PartialCandles(instrument, day, rows)
+
+
+def combine(parts: Sequence[PartialCandles]) -> PartialCandles:
+    """The partial candles of all ticks behind `parts`, those of earlier parts having come earlier."""
+    if len(parts) == 1:
+        return parts[0]
+    instrument = np.concatenate([part.instrument for part in parts])
+    day = np.concatenate([part.day for part in parts])
+    rows = np.concatenate([part.rows for part in parts])
+    if not len(rows):
+        return PartialCandles(instrument, day, rows)
+    order, starts = _group(instrument, day * DAY_MINUTES + rows["minute"])
+    rows = rows[order]
+    opening_volume = np.where(rows["volume_low"] < 0, _LARGEST, rows["volume_low"])
+    lowest = np.minimum.reduceat(opening_volume, starts)
+    highest = np.maximum.reduceat(rows["volume_high"], starts)
+    number = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(rows))))
+    opening = _earliest(np.flatnonzero(opening_volume == lowest[number]), number, rows["first_ms"])
+    closing = _latest(np.flatnonzero(rows["volume_high"] == highest[number]), number, rows["last_ms"])
+    merged = rows[starts]
+    merged["open"], merged["first_ms"] = rows["open"][opening], rows["first_ms"][opening]
+    for name in ("close", "last_ms", "oi"):
+        merged[name] = rows[name][closing]
+    merged["high"] = np.maximum.reduceat(rows["high"], starts)
+    merged["low"] = np.minimum.reduceat(rows["low"], starts)
+    merged["volume_low"] = np.where(lowest == _LARGEST, -1, lowest)
+    merged["volume_high"] = highest
+    merged["ticks"] = np.add.reduceat(rows["ticks"], starts)
+    merged["source"] = np.bitwise_or.reduceat(rows["source"], starts)
+    traded = rows["volume"] >= 0
+    total = np.add.reduceat(np.where(traded, rows["volume"], 0), starts)
+    merged["volume"] = np.where(np.logical_or.reduceat(traded, starts), total, -1)
+    return PartialCandles(instrument[order[starts]], day[order[starts]], merged)
+
+
+def _group(
+    instrument: npt.NDArray[np.int64], minute_number: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The stable order by (instrument, minute), and where in it each group starts; of at least one element."""
+    earliest = int(minute_number.min())
+    span = int(minute_number.max()) - earliest + 1
+    keys = instrument * span + (minute_number - earliest)
+    order = stable_order(keys)
+    return order, group_starts(keys[order])
 
 
 def _earliest(

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ray_ingest.core.aggregate import PlacedTicks, aggregate
+from ray_ingest.core.aggregate import PartialCandles, PlacedTicks, aggregate, combine
 from ray_ingest.core.calendar import Calendar
 from ray_ingest.core.directory import REASONS, Directory, ProducerNames
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, ROW, TICK, Phase
 
 CLOSE_ORDER = 1
+PASS_TICKS = 65_536
 _HOLIDAY, _OUTSIDE = REASONS.index("holiday"), REASONS.index("outside_session")
 
 
@@ -38,38 +39,73 @@ class FlushPlan:
     ticks: int
 
 
-def plan_flush(
-    pending: list[Pending], directory: Directory, calendar: Calendar, watermark_ms: int
-) -> FlushPlan:
-    """Place pending ticks in their session, aggregate the valid ones, and order every minute closed that the
-    watermark has passed. Updates the directory's running candles as if the commit had been applied."""
-    counters: Counter[str] = Counter()
-    placed = [
-        _place(producer, names, ticks, directory, calendar, counters)
-        for producer, names, ticks in _by_producer(pending)
-    ]
-    merged = placed[0] if len(placed) == 1 else _joined(placed)
-    partial = aggregate(merged, calendar.candle_mask)
-    instrument, day, rows = partial.instrument, partial.day, partial.rows
-    candles = rows["ticks"] > 0
-    minute_number = day * DAY_MINUTES + rows["minute"]
-    directory.run(instrument[candles], _end_ms(minute_number[candles]))
-    due = directory.close_due(watermark_ms)
-    if len(due.instrument):
-        closing = np.zeros(len(due.instrument), ROW)
-        number = (due.end_ms + IST_OFFSET_MS) // MINUTE_MS - 1
-        closing["minute"] = number % DAY_MINUTES
-        closing["kind"] = CLOSE_ORDER
-        rows = np.concatenate((rows, closing))
-        instrument = np.concatenate((instrument, due.instrument))
-        day = np.concatenate((day, number // DAY_MINUTES))
-        order = np.lexsort((rows["kind"], rows["minute"], day, instrument))
-        rows, instrument, day = rows[order], instrument[order], day[order]
-    first = np.ones(len(rows), np.bool_)
-    first[1:] = (instrument[1:] != instrument[:-1]) | (day[1:] != day[:-1])
-    rows["group"] = np.cumsum(first) - 1
-    ticks = sum(len(p.ticks) for p in pending)
-    return FlushPlan(rows, instrument[first], day[first], dict(counters), ticks)
+class Coalescer:
+    """Ticks taken and in no commit yet, as partial candles.
+
+    Ticks are aggregated in passes that stay within the processor's cache, which is several times faster than
+    all at once, and the passes are combined when a commit is planned.
+    """
+
+    def __init__(self, directory: Directory, calendar: Calendar) -> None:
+        self._directory = directory
+        self._calendar = calendar
+        self.clear()
+
+    def __len__(self) -> int:
+        """Ticks taken."""
+        return self._ticks
+
+    def clear(self) -> None:
+        """Forget everything taken."""
+        self._pending: list[Pending] = []
+        self._pending_ticks = self._ticks = 0
+        self._parts: list[PartialCandles] = []
+        self._counters: Counter[str] = Counter()
+
+    def take(self, pending: Pending) -> None:
+        """More ticks, later than those before in their producer's sequence."""
+        self._pending.append(pending)
+        self._pending_ticks += len(pending.ticks)
+        self._ticks += len(pending.ticks)
+        if self._pending_ticks >= PASS_TICKS:
+            self._aggregate()
+
+    def plan(self, watermark_ms: int) -> FlushPlan:
+        """A commit of everything taken, which also closes every minute the watermark has passed. Updates the
+        directory's running candles as if it had been applied, and starts afresh."""
+        self._aggregate()
+        partial = combine(self._parts)
+        instrument, day, rows = partial.instrument, partial.day, partial.rows
+        candles = rows["ticks"] > 0
+        minute_number = day * DAY_MINUTES + rows["minute"]
+        self._directory.run(instrument[candles], _end_ms(minute_number[candles]))
+        due = self._directory.close_due(watermark_ms)
+        if len(due.instrument):
+            closing = np.zeros(len(due.instrument), ROW)
+            number = (due.end_ms + IST_OFFSET_MS) // MINUTE_MS - 1
+            closing["minute"] = number % DAY_MINUTES
+            closing["kind"] = CLOSE_ORDER
+            rows = np.concatenate((rows, closing))
+            instrument = np.concatenate((instrument, due.instrument))
+            day = np.concatenate((day, number // DAY_MINUTES))
+            order = np.lexsort((rows["kind"], rows["minute"], day, instrument))
+            rows, instrument, day = rows[order], instrument[order], day[order]
+        first = np.ones(len(rows), np.bool_)
+        first[1:] = (instrument[1:] != instrument[:-1]) | (day[1:] != day[:-1])
+        rows["group"] = np.cumsum(first) - 1
+        plan = FlushPlan(rows, instrument[first], day[first], dict(self._counters), self._ticks)
+        self.clear()
+        return plan
+
+    def _aggregate(self) -> None:
+        """Turn pending ticks into partial candles, placed in their session; others are counted."""
+        placed = [
+            _place(producer, names, ticks, self._directory, self._calendar, self._counters)
+            for producer, names, ticks in _by_producer(self._pending)
+        ]
+        self._pending, self._pending_ticks = [], 0
+        merged = placed[0] if len(placed) == 1 else _joined(placed)
+        self._parts.append(aggregate(merged, self._calendar.candle_mask))
 
 
 def _by_producer(pending: list[Pending]) -> list[tuple[str, ProducerNames, npt.NDArray[np.void]]]:

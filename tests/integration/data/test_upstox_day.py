@@ -74,7 +74,7 @@ def test_candles_agree_with_the_brokers(ours: pl.DataFrame, brokers: pl.DataFram
 
 
 def test_ticks_after_the_session_make_no_candle(replayed: Replayed, ticks: Path) -> None:
-    """Trades after 15:40, and none come between 15:30 and then, make no candle and are counted as post-close."""
+    """Trades after 15:40, the first since 15:30, make no candle and are counted as post-close."""
     time_ms = pl.col("event_time_ms")
     late = pl.read_parquet(ticks).filter(time_ms >= CLOSE_MS)
     trades = late.unique(["exchange", "token", "event_time_ms", "day_volume"])  # the others are repeats

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +83,13 @@ class Run:
         assert not list(self.cwd.iterdir())
         return code
 
+    def verdict(self) -> tuple[int, int]:
+        """How many candles equal the oracle's, of how many."""
+        found = re.search(r"^([\d,]+) of ([\d,]+) candles equal the oracle's", self.output, re.MULTILINE)
+        assert found, self.output
+        equal, expected = (int(number.replace(",", "")) for number in found.groups())
+        return equal, expected
+
     @property
     def output(self) -> str:
         """What it has said so far on stdout, as far as it was read."""
@@ -140,7 +147,3 @@ def _is_marked(process: psutil.Process, mark: str) -> bool:
     except psutil.Error:
         return False
 
-
-def elapsed_s(since_s: float) -> float:
-    """Seconds since a reading of the monotonic clock."""
-    return time.monotonic() - since_s

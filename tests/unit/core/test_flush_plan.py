@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_ingest.core.directory import Directory, ProducerNames
-from ray_ingest.core.flush_plan import CLOSE_ORDER, FlushPlan, Pending, plan_flush
+from ray_ingest.core.flush_plan import CLOSE_ORDER, Coalescer, FlushPlan, Pending
 from ray_ingest.model import TICK, Phase
 from tests.calendars import calendar, day, ms
 from tests.unit.core.tick_makers import OPEN_MS
@@ -45,7 +45,10 @@ class Owner:
 
     def plan(self, *pending: Pending, watermark_ms: int = 0) -> FlushPlan:
         """The commit of all that."""
-        return plan_flush(list(pending), self.directory, self.calendar, watermark_ms)
+        coalescer = Coalescer(self.directory, self.calendar)
+        for part in pending:
+            coalescer.take(part)
+        return coalescer.plan(watermark_ms)
 
 
 def listed(plan: FlushPlan) -> list[tuple[int, int, int, int]]:
