@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _Stop(stop))
         with open_store(config) as url:
-            with Progress(console) as progress:
+            with Progress(console, stop) as progress:
                 report = run(config, url, stop, progress.show)
             if config.report is not None:
                 _write_report(Path(config.report).expanduser(), report)

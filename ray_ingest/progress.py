@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from types import TracebackType
@@ -20,6 +21,7 @@ RATE_OVER_S = 1.0
 SAMPLES_A_REASON = 2
 _WHOLE_LINES: Any = {"highlight": False, "soft_wrap": True}
 STARTING = "starting the store, Ray and the actors …"
+STOPPING = "stopping, what has come in is still committed; Ctrl-C again stops at once"
 
 log = logging.getLogger("ray_ingest")
 
@@ -28,11 +30,13 @@ class Progress:
     """Shown every `Status`, it decides what a person wants to see of it; use it in a `with` statement.
 
     What should not be missed goes to the log, each thing once: samples of rejected ticks, trouble with the
-    store and its end, restarts of actors.
+    store and its end, restarts of actors. `stop` is set once the run is asked to end.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, stop: threading.Event) -> None:
         self._console = console
+        self._stop = stop
+        self._said_stopping = False
         self._line: LiveLine | None = None
         self._next_s = 0.0
         self._shown = ""
@@ -62,6 +66,9 @@ class Progress:
     def show(self, status: Status) -> None:
         """The state of things as of now."""
         self._log_events(status)
+        if self._stop.is_set() and not self._said_stopping:
+            self._said_stopping = True
+            self._console.print(STOPPING, **_WHOLE_LINES)
         now_s = time.monotonic()
         running = any(feed.state != "starting" for feed in status.feeds)
         if not running or (now_s < self._next_s and not status.finished):

@@ -13,7 +13,7 @@ import polars as pl
 
 from ray_ingest.actors.supervisor import Plan
 from ray_ingest.candles import Candles
-from ray_ingest.config import AppConfig, compose
+from ray_ingest.config import AppConfig, ReplayFeedConfig, compose
 from ray_ingest.core.instruments import sanitise
 from ray_ingest.pipeline import open_store, plan_of, run_plan
 from ray_ingest.report import Report
@@ -68,7 +68,7 @@ def plan_with_feeds(config: AppConfig, url: str, paths: Sequence[Path]) -> Plan:
     plan = plan_of(config, url, f"test-{uuid4().hex[:8]}")
     feeds = []
     for number, path in enumerate(paths):
-        (feed,) = plan_of(replace(config, feed=replace(config.feed, path=str(path))), url, "").feeds
+        (feed,) = plan_of(replace(config, feed=ReplayFeedConfig(path=str(path))), url, "").feeds
         feeds.append(replace(feed, name=f"{feed.name}-{number}" if len(paths) > 1 else feed.name))
     return replace(plan, feeds=feeds)
 

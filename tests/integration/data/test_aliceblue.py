@@ -83,7 +83,7 @@ def test_dirt_changes_no_candle(replayed: Replayed, recorded: pl.DataFrame) -> N
 
 def candles_by_rule(recorded: pl.DataFrame) -> pl.DataFrame:
     """DESIGN's rules 2 and 3 over all rows at once."""
-    day = ["instrument", pl.col("timestamp").dt.date().alias("day")]
+    day = [pl.col("instrument"), pl.col("timestamp").dt.date().alias("day")]
     rows = recorded.filter(pl.col("when").is_in(["pre_open", "regular", "post_close"]))
     minute_start = pl.col("timestamp").dt.truncate("1m").dt.replace_time_zone("Asia/Kolkata")
     price, volume = pl.col("ltp"), pl.col("volume")

@@ -21,7 +21,7 @@ from tests.integration.data.vectors import Vector, expected_of, load_vectors
 from tests.servers import Server
 
 SEEDS = 20
-SPLITS = 10
+SPLITS = 5
 SMALL_BATCHES = ("ingest.batch_ticks=1", "ingest.linger_ms=0", "ingest.flush_interval_ms=0")
 ANY_TIME = "ingest.future_ms=1000000000000"  # some of their days may be still to come
 

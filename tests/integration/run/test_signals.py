@@ -34,6 +34,7 @@ def test_stopped_twice_and_killed_once_a_session_still_ends_right(tmp_path: Path
     with running(tmp_path, *MARKET, "feed.speed=100") as run:
         run.wait_for("sim running")
         run.interrupt(signal.SIGINT)
+        run.wait_for("Ctrl-C again stops at once")
         run.interrupt(signal.SIGINT)
         asked_s = time.monotonic()
         assert run.end() == 130
