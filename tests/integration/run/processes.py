@@ -34,7 +34,9 @@ class Run:
     Several runs may share a `folder`: it holds `cwd`, `store`, the report and what was said.
     """
 
-    def __init__(self, folder: Path, *arguments: str, program: Path = ROOT, python: str = sys.executable) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, program: Path = ROOT, python: str = sys.executable
+    ) -> None:
         self.folder = folder
         self.cwd = folder / "cwd"
         self.cwd.mkdir(parents=True, exist_ok=True)
@@ -146,4 +148,3 @@ def _is_marked(process: psutil.Process, mark: str) -> bool:
         return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-

@@ -39,9 +39,7 @@ def test_stopped_twice_and_killed_once_a_session_still_ends_right(tmp_path: Path
         asked_s = time.monotonic()
         assert run.end() == 130
         assert time.monotonic() - asked_s < 20
-        assert run.errors == (
-            "ray-ingest: stopped at once; what wasn't committed is sent again next time\n"
-        )
+        assert run.errors == ("ray-ingest: stopped at once; what wasn't committed is sent again next time\n")
 
     with running(tmp_path, *MARKET, "feed.speed=max") as run:
         assert run.end() == 0

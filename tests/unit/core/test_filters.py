@@ -85,6 +85,12 @@ def test_sampling_equals_counting_each_instrument(ticks: list[Tick], places: lis
     assert found == expected
 
 
+def test_sampling_counts_on_from_block_to_block() -> None:
+    """Ticks that come one by one are sampled as those of one block are."""
+    filter_ = TickFilter(FilterSettings(sample_every=3), table_of("A|0"))
+    assert [filter_.passing(rows([Tick()])).item() for _ in range(8)] == [n % 3 == 0 for n in range(8)]
+
+
 def test_what_is_denied_is_not_counted_for_sampling() -> None:
     """1:2 of the allowed instrument's ticks, wherever the denied ones stand between them."""
     settings = FilterSettings(sample_every=2, deny_exchanges=("B",))

@@ -82,6 +82,19 @@ TestOutboxMachine = OutboxMachine.TestCase
 TestOutboxMachine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
+def test_sending_goes_on_where_it_was_after_an_acknowledgement() -> None:
+    """Blocks below the cursor are let go one by one, and the next ticks still follow the last sent."""
+    outbox = Outbox()
+    for start in (0, 2, 4, 6):
+        outbox.append(rows([Tick(0, start), Tick(0, start + 1)]))
+    sent = []
+    for committed in range(7):
+        start, ticks = outbox.take(1)
+        sent += [(start, len(ticks))]
+        outbox.acknowledge(committed)
+    assert sent == [(offset, 1) for offset in range(7)]
+
+
 def test_what_is_committed_is_let_go() -> None:
     """Memory is bounded by what is uncommitted: acknowledged blocks are held no longer."""
     outbox = Outbox()

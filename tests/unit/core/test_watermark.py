@@ -64,6 +64,13 @@ def test_an_ended_producer_holds_nothing_back_and_the_last_ends_all() -> None:
     assert watermark.at(NOW) == T + 58_000
 
 
+def test_the_end_waits_for_a_silent_producer() -> None:
+    """One has ended, the other only fell silent: nothing is over that wasn't before."""
+    watermark = bounded(("a", T), ("b", T))
+    watermark.end("a")
+    assert watermark.at(NOW + 10**9) == 0
+
+
 def test_the_wall_clock_closes_live_minutes_only() -> None:
     """A live feed's minutes are over a grace after their end by the clock; a replay's never by the clock."""
     live = Watermark(SETTINGS)
