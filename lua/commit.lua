@@ -11,7 +11,7 @@
 --   9 and 10 suffix of the latest and of the confirmed list
 -- Returns: {candles closed, candles amended}
 -- Errors: FENCED another owner holds the partition; OFFSET a batch doesn't continue its producer's offset;
---   BADKEY a key holds something that isn't ours
+--   BADKEY a key holds something that isn't ours; BADROW a minute isn't in its group's hours
 
 local meta_key, instruments_key, closed_key = KEYS[1], KEYS[2], KEYS[3]
 local owner, offsets, counters = ARGV[1], cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
@@ -259,6 +259,9 @@ for row_at = 1, #rows, ROW_SIZE do
     day.name, day.history_expire_at_ms = name, expiry[2]
   end
   local slot = row[ROW_MINUTE] - day.first_minute
+  if slot < 0 or slot >= day.slots then
+    return redis.error_reply('BADROW minute ' .. row[ROW_MINUTE] .. ' is outside the hours of ' .. day.key)
+  end
   if row[ROW_KIND] ~= CLOSE_ORDER then
     apply_row(day, slot, row)
   elseif slot == day.open then

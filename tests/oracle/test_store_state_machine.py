@@ -15,7 +15,7 @@ from ray_ingest.model import ROW, date_number
 from ray_ingest.store.force_close import force_close
 from ray_ingest.store.partition import Flush
 from ray_ingest.store.scripts import Scripts, script_texts
-from tests.oracle.candle_oracle import Minute, OracleDay, OracleInstrument, Tick, event_bytes
+from tests.oracle.candle_oracle import Minute, OracleDay, OracleInstrument, event_bytes
 from tests.oracle.comparison import assert_day, assert_registry
 from tests.oracle.flushes import (
     DAY0,
@@ -85,7 +85,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Ticks in any order over minutes and days, with orders to close."""
         first, end = self.hours
         batch = [(number, tick) for number, tick in batch if first <= tick.minute < end]
-        closes = [c for c in closes if self.oracles[c[0]].days.get(c[1])]
+        closes = [c for c in closes if first <= c[2] < end and self.oracles[c[0]].days.get(c[1])]
         committed = self.offsets[producer]
         flush = flush_of(batch, closes, [(producer, committed, committed + len(batch))], self.hours)
         result = commit(self.store, flush)
@@ -227,19 +227,3 @@ def test_store_equals_oracle_in_every_key(server: Server, request: pytest.Fixtur
             suppress_health_check=list(HealthCheck),
         ),
     )
-
-
-@pytest.mark.parametrize("front", range(1, 8))
-def test_a_day_makes_room_in_front(server: Server, front: int) -> None:
-    """The first tick in hours grown by `front` minutes meets an empty minute, whatever the end holds."""
-    StoreMachine.server = server
-    machine = StoreMachine()
-    try:
-        machine.claim_first()
-        last = Tick(DAY0, 560, 0, 100.0, -1, -1, -1, 3, 2)
-        machine.commit_batch([(1, last)], "a", [])
-        machine.hours_grow(HOURS[0] - min(PHASES), 0)
-        machine.commit_batch([(1, last._replace(minute=HOURS[0] - front, phase=2))], "a", [])
-        machine.every_key_is_equal()
-    finally:
-        machine.teardown()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +21,7 @@ import msgspec
 import psutil
 
 from ray_ingest.store import valkey
+from ray_ingest.store.embedded import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parents[3]
 MARK = "RAY_INGEST_TEST_RUN"
@@ -31,11 +36,17 @@ GONE_WITHIN_S = 20.0
 class Run:
     """A run of the main job with a data folder of its own, in an empty working directory.
 
-    Several runs may share a `folder`: it holds `cwd`, `store`, the report and what was said.
+    `program` is where its package is (None: installed for `python`), `terminal` the descriptor of one to run
+    on instead of pipes. Several runs may share a `folder`, which holds `cwd`, `store` and reports.
     """
 
     def __init__(
-        self, folder: Path, *arguments: str, program: Path = ROOT, python: str = sys.executable
+        self,
+        folder: Path,
+        *arguments: str,
+        program: Path | None = ROOT,
+        python: str = sys.executable,
+        terminal: int | None = None,
     ) -> None:
         self.folder = folder
         self.cwd = folder / "cwd"
@@ -48,8 +59,8 @@ class Run:
             self.process = subprocess.Popen(
                 self.command(*arguments, f"report={self._report}", python=python),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
+                stdout=subprocess.PIPE if terminal is None else terminal,
+                stderr=errors if terminal is None else terminal,
                 cwd=self.cwd,
                 env=environment(folder, program) | {MARK: self.mark},
                 text=True,
@@ -122,12 +133,29 @@ def running(folder: Path, *arguments: str, **places: Any) -> Iterator[Run]:
         run.process.wait(30)
         assert run.process.stdout
         run.process.stdout.close()
+        if valkey.is_alive(valkey.ServerFiles(folder / "store")):
+            EmbeddedServer.attach(folder / "store").close()
 
 
-def environment(folder: Path, program: Path) -> dict[str, str]:
-    """A person's environment whose state folder is the test's, with the program at `program` importable."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "COLUMNS"))}
-    return kept | {"XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(program)}
+def in_terminal(folder: Path, *arguments: str, columns: int = 80) -> tuple[int, str]:
+    """A whole run on a terminal: its exit code, and all that went to the screen, with control sequences."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    shown = bytearray()
+    with Run(folder, *arguments, terminal=theirs).process as process:
+        os.close(theirs)
+        with suppress(OSError), open(ours, "rb", buffering=0) as screen:  # EIO: nobody writes to it any more
+            while data := screen.read(65_536):
+                shown += data
+        return process.wait(60), shown.decode()
+
+
+def environment(folder: Path, program: Path | None) -> dict[str, str]:
+    """A person's environment whose state folder is the test's, with the package in `program` importable."""
+    ours = ("RAY_", "COLUMNS", "LINES", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    kept |= {"XDG_STATE_HOME": str(folder / "state"), "TERM": "xterm-256color"}
+    return kept | ({"PYTHONPATH": str(program)} if program else {})
 
 
 def check_accounts(report: Mapping[str, Any]) -> None:

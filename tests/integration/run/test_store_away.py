@@ -14,7 +14,7 @@ from tests.integration.run.in_process import (
     market_config,
     run_watched,
 )
-from tests.servers import Server, start_server
+from tests.servers import start_server
 
 AOF = ("--appendonly", "yes")
 

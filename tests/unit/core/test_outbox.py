@@ -95,6 +95,18 @@ def test_sending_goes_on_where_it_was_after_an_acknowledgement() -> None:
     assert sent == [(offset, 1) for offset in range(7)]
 
 
+def test_a_block_of_nothing_shifts_nothing() -> None:
+    """An empty block, acknowledged with the one before it, doesn't change which tick is next."""
+    outbox = Outbox()
+    outbox.append(rows([Tick(0, 0)]))
+    outbox.take(1)
+    outbox.append(rows([]))
+    outbox.acknowledge(1)
+    for n in (1, 2):
+        outbox.append(rows([Tick(0, n)]))
+    assert outbox.take(1)[1].tolist() == rows([Tick(0, 1)]).tolist()
+
+
 def test_what_is_committed_is_let_go() -> None:
     """Memory is bounded by what is uncommitted: acknowledged blocks are held no longer."""
     outbox = Outbox()

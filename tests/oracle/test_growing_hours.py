@@ -1,0 +1,47 @@
+"""A day string is made for the calendar's hours; when those grow it makes room, and it takes nothing else."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ray_ingest.errors import StoreError
+from tests.oracle.candle_oracle import Tick
+from tests.oracle.flushes import DAY0, HOURS, PHASES, commit, everything, flush_of
+from tests.oracle.test_store_state_machine import StoreMachine
+from tests.servers import Server
+
+INDEX = 1
+LAST = Tick(DAY0, HOURS[1] - 1, 0, 100.0, -1, -1, -1, 3, 2)
+"""An index tick of the last minute: its record ends in the bytes of a null volume."""
+
+
+@pytest.fixture
+def machine(server: Server) -> Iterator[StoreMachine]:
+    """A store with that one tick in it, and its oracle."""
+    StoreMachine.server = server
+    machine = StoreMachine()
+    machine.claim_first()
+    machine.commit_batch([(INDEX, LAST)], "a", [])
+    yield machine
+    machine.teardown()
+
+
+@pytest.mark.parametrize("front", range(1, 8))
+def test_a_day_makes_room_in_front(machine: StoreMachine, front: int) -> None:
+    """The first tick in hours grown by `front` minutes meets an empty minute, whatever the end holds."""
+    machine.hours_grow(HOURS[0] - min(PHASES), 0)
+    machine.commit_batch([(INDEX, LAST._replace(minute=HOURS[0] - front, phase=2))], "a", [])
+    machine.every_key_is_equal()
+
+
+@pytest.mark.parametrize("minute", [HOURS[0] - 1, HOURS[1], 0])
+@pytest.mark.parametrize("day", [DAY0, DAY0 + 1])
+def test_a_minute_outside_its_hours_is_refused_whole(machine: StoreMachine, minute: int, day: int) -> None:
+    """Neither a candle nor an order to close outside the hours writes anything, in a known day or a new."""
+    before = everything(machine.client)
+    inside, outside = LAST._replace(day=day, minute=555), LAST._replace(day=day, minute=minute)
+    with pytest.raises(StoreError, match=f"minute {minute} is outside the hours"):
+        commit(machine.store, flush_of([(0, inside), (INDEX, outside)], [], [("a", 1, 3)]))
+    with pytest.raises(StoreError, match=f"minute {minute} is outside the hours"):
+        commit(machine.store, flush_of([(0, inside)], [(INDEX, day, minute)], [("a", 1, 2)]))
+    assert everything(machine.client) == before
