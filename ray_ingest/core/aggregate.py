@@ -132,7 +132,7 @@ def combine(parts: Sequence[PartialCandles]) -> PartialCandles:
 def _group(
     instrument: npt.NDArray[np.int64], minute_number: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The stable order by (instrument, minute), and where in it each group starts; of at least one element."""
+    """The stable order by (instrument, minute) of at least one tick, and where in it each group starts."""
     earliest = int(minute_number.min())
     span = int(minute_number.max()) - earliest + 1
     keys = instrument * span + (minute_number - earliest)

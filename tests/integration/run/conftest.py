@@ -1,6 +1,5 @@
 """What the tests of whole runs share."""
 
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,12 +13,3 @@ def ray_with_dashboard() -> Iterator[str]:
     """A Ray as the main job starts it, dashboard included, for all tests that run in this process."""
     with running_ray(compose(["ray.dashboard_port=18265"])) as namespace:
         yield namespace
-
-
-@pytest.fixture
-def own_signals() -> Iterator[None]:
-    """Undo what `main` makes of SIGINT and SIGTERM in this process."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)

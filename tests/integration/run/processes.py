@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +21,7 @@ from uuid import uuid4
 import msgspec
 import psutil
 
+from ray_ingest.main import main
 from ray_ingest.store import valkey
 from ray_ingest.store.embedded import EmbeddedServer
 
@@ -156,6 +158,19 @@ def environment(folder: Path, program: Path | None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     kept |= {"XDG_STATE_HOME": str(folder / "state"), "TERM": "xterm-256color"}
     return kept | ({"PYTHONPATH": str(program)} if program else {})
+
+
+def command_line(*arguments: str) -> tuple[int, str, str]:
+    """The command line in this process, for what ends before Ray starts: exit code, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(arguments)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return code, out.getvalue(), err.getvalue()
 
 
 def check_accounts(report: Mapping[str, Any]) -> None:

@@ -10,25 +10,21 @@ import polars as pl
 import pytest
 
 from ray_ingest.candles import Candles
-from ray_ingest.main import main
 from tests.integration.run.bad_ticks import DAY, NEXT_DAY, Tape, at, bad_tape
-from tests.integration.run.processes import QUICK, in_terminal, running
+from tests.integration.run.processes import QUICK, command_line, in_terminal, running
 from tests.servers import free_port, running_server
-
-pytestmark = pytest.mark.usefixtures("own_signals")
 
 Refusal = Callable[..., str]
 
 
 @pytest.fixture
-def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refusal:
-    """Run the command line in this process; returns the one line it says before anything has started."""
+def refused(tmp_path: Path) -> Refusal:
+    """Run the command line; returns the one line it says before anything has started."""
 
     def run(code: int, *arguments: str) -> str:
         store = [] if "redis=url" in arguments else [f"redis.data_dir={tmp_path / 'store'}"]
-        assert main([*store, *QUICK, *arguments]) == code
-        out, err = capsys.readouterr()
-        assert out == "", "nothing had been started"
+        ended, out, err = command_line(*store, *QUICK, *arguments)
+        assert (ended, out) == (code, "")
         assert err.startswith("ray-ingest: ")
         assert err.count("\n") == 1
         return err.removeprefix("ray-ingest: ").rstrip("\n")

@@ -1,5 +1,7 @@
 """Passes combined are one pass: how an owner cuts its ticks into passes never shows."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,9 +13,9 @@ from tests.unit.core.test_aggregate import Sent, as_dict, passed, sent_ticks
 @settings(max_examples=300)
 @given(ticks=st.lists(sent_ticks(), min_size=1, max_size=30), cuts=st.lists(st.integers(0, 30), max_size=4))
 def test_combined_passes_equal_one_pass(ticks: list[Sent], cuts: list[int]) -> None:
-    """Whatever the ticks and the cuts, the combination of the passes' rows is the rows of all ticks at once."""
+    """Whatever the ticks and the cuts, the passes' rows combined are the rows of all ticks at once."""
     edges = [0, *sorted(min(cut, len(ticks)) for cut in cuts), len(ticks)]
-    parts = [passed(ticks[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [passed(ticks[a:b]) for a, b in pairwise(edges)]
     combined, whole = combine(parts), passed(ticks)
     assert as_dict(combined) == as_dict(whole)
     keys = list(
