@@ -32,6 +32,7 @@ from ray_ingest.actors.supervisor import Plan, Status, Supervisor
 from ray_ingest.config import AppConfig, SimFeedConfig
 from ray_ingest.errors import ActorError, ConfigError, RayIngestError, StoreError
 from ray_ingest.feeds.source import ReplaySource, SimSource, TickSource
+from ray_ingest.ports import LOOPBACK, next_free_port
 from ray_ingest.report import Report, report_of
 from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
 from ray_ingest.store.keys import Keys
@@ -113,8 +114,8 @@ def running_ray(config: AppConfig) -> Iterator[str]:
                 namespace=namespace,
                 num_cpus=2,
                 include_dashboard=config.ray.dashboard,
-                dashboard_host="127.0.0.1",
-                dashboard_port=config.ray.dashboard_port,
+                dashboard_host=LOOPBACK,
+                dashboard_port=next_free_port(config.ray.dashboard_port),  # Ray itself would give up
                 **quiet,
             )
         except Exception as error:  # bare ones, such as after 30 s on a machine with too much else to do
@@ -186,7 +187,7 @@ def plan_of(config: AppConfig, url: str, namespace: str) -> Plan:
 def source_of(config: AppConfig) -> Callable[[], TickSource]:
     """What makes the configured source inside the feed's own process."""
     if isinstance(config.feed, SimFeedConfig):
-        return functools.partial(SimSource, config.feed.settings, config.feed.forever, uuid4().hex)
+        return functools.partial(SimSource, config.feed.settings, config.feed.forever)
     path = Path(config.feed.path).expanduser().absolute()
     return functools.partial(ReplaySource, path, config.feed.source, config.ingest.block_ticks)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 from ray_ingest.config import AppConfig, ReplayFeedConfig
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import ConfigError
 from ray_ingest.feeds.tick_files import read_columns, tick_file_paths
-from ray_ingest.metrics import ADDRESS, port_trouble
+from ray_ingest.metrics import port_trouble
+from ray_ingest.ports import port_error
 
 
 def preflight(config: AppConfig) -> None:
@@ -42,9 +42,6 @@ def _check_tick_files(path: Path) -> None:
 
 
 def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the endpoint itself does
-        try:
-            probe.bind((ADDRESS, port))
-        except OSError as error:
-            raise ConfigError(f"metrics.port={port}: {port_trouble(error)}") from None
+    error = port_error(port)
+    if error is not None:
+        raise ConfigError(f"metrics.port={port}: {port_trouble(error)}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 import numpy as np
 
@@ -48,10 +49,11 @@ class SimSource:
     name = "sim"
     paced_by = "receive_time_ms"
 
-    def __init__(self, settings: SimSettings, forever: bool, incarnation: str) -> None:
+    def __init__(self, settings: SimSettings, forever: bool) -> None:
         self._exchange = SimulatedExchange(settings)
         self.live = forever
-        self.identity = digest("sim", incarnation) if forever else digest("sim", settings)
+        # What was sent live can't be sent again, so whoever starts it anew is another producer.
+        self.identity = digest("sim", uuid4().hex if forever else settings)
         self.table = InstrumentTable()
         for exchange, token in self._exchange.instruments:
             self.table.intern(exchange, token, self.name)

@@ -156,7 +156,7 @@ def _check_samples(log: str, tape: Tape) -> None:
 
 def _check_candles(candles: Candles) -> None:
     assert set(candles.instruments()) == {
-        "NSE_FO|8765", "NSE_FO|बैंक_निफ्टी", "NSE_FO|A_B", "NSE_EQ|1333", "BSE_EQ|1333", "NSE_FO|9999",
+        "NSE_FO|8765", "NSE_FO|बैंक निफ्टी", "NSE_FO|A B", "NSE_EQ|1333", "BSE_EQ|1333", "NSE_FO|9999",
     }  # fmt: skip
     assert candles.history("NSE_FO|8765", "2025-12-01", "2025-12-31")["ticks"].to_list() == [1]
     assert _closes(candles, "NSE_FO|बैंक निफ्टी") == [7.5]

@@ -42,7 +42,7 @@ def default_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DefaultRun
             address = run.wait_for("metrics: http").split()[-1]
             run.wait_for("sim running")
             run.wait_for("sim ")  # five seconds later
-            with urllib.request.urlopen(address, timeout=30) as answer:
+            with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310
                 metrics = answer.read().decode()
             second = command_line(f"redis.data_dir={folder / 'store'}", *QUICK)
             yield DefaultRun(run, run.end(), metrics, second)
