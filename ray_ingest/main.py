@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     except RayIngestError as error:
         print(f"ray-ingest: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # the latter from Ray's handler of SIGTERM while Ray starts
         print("ray-ingest: stopped at once; what wasn't committed is sent again next time", file=sys.stderr)
         return INTERRUPTED
     return 0

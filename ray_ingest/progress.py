@@ -18,6 +18,7 @@ from ray_ingest.metrics import ADDRESS
 PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 0.2
 RATE_OVER_S = 1.0
+CALM_S = 1.0
 SAMPLES_A_REASON = 2
 _WHOLE_LINES: Any = {"highlight": False, "soft_wrap": True}
 STARTING = "starting the store, Ray and the actors …"
@@ -46,7 +47,7 @@ class Progress:
         self._rated_at: tuple[float, int] | None = None
         self._samples: Counter[str] = Counter()
         self._logged_samples: set[str] = set()
-        self._trouble = ""
+        self._trouble_s: float | None = None
         self._restarts: dict[str, int] = {}
 
     def __enter__(self) -> Progress:
@@ -65,11 +66,11 @@ class Progress:
 
     def show(self, status: Status) -> None:
         """The state of things as of now."""
-        self._log_events(status)
+        now_s = time.monotonic()
+        self._log_events(status, now_s)
         if self._stop.is_set() and not self._said_stopping:
             self._said_stopping = True
             self._console.print(STOPPING, **_WHOLE_LINES)
-        now_s = time.monotonic()
         running = any(feed.state != "starting" for feed in status.feeds)
         if not running or (now_s < self._next_s and not status.finished):
             return
@@ -92,11 +93,12 @@ class Progress:
         self._committed = max(self._committed, committed)
         self._closed = max(self._closed, sum(owner.closed for owner in status.owners))
         feeds = ", ".join(f"{feed.name} {feed.state}" for feed in status.feeds)
-        done = f"{feeds}: {self._committed:,} ticks committed, {self._closed:,} candles closed"
+        candles = f"{self._closed:,} candles closed"
         if status.finished:
-            return done
+            return f"{feeds}: {self._committed:,} ticks committed, {candles}"
         queued = sum(feed.queued for feed in status.feeds)
-        return f"{done}, {self._ticks_per_s(now_s):,.0f} ticks/s, {queued:,} queued"
+        rate = self._ticks_per_s(now_s)
+        return f"{feeds}: {self._committed:,} ticks ({rate:,.0f}/s), {queued:,} queued, {candles}"
 
     def _ticks_per_s(self, now_s: float) -> float:
         """Of the last second or two: figures come in steps, and a shorter look would see them."""
@@ -108,7 +110,7 @@ class Progress:
             self._rated_at = (now_s, self._committed)
         return self._rate
 
-    def _log_events(self, status: Status) -> None:
+    def _log_events(self, status: Status, now_s: float) -> None:
         for feed in status.feeds:
             for sample in feed.samples:
                 reason = sample.partition(":")[0]
@@ -117,11 +119,13 @@ class Progress:
                     self._logged_samples.add(sample)
                     log.warning("%s rejected a tick, %s", feed.name, sample)
         trouble = next((owner.trouble for owner in status.owners if owner.trouble), "")
-        if trouble and not self._trouble:
-            log.warning("%s; ticks wait meanwhile", trouble)
-        elif self._trouble and not trouble:
+        if trouble:
+            if self._trouble_s is None:
+                log.warning("%s; ticks wait meanwhile", trouble)
+            self._trouble_s = now_s
+        elif self._trouble_s is not None and now_s - self._trouble_s >= CALM_S:
             log.warning("the store is back")
-        self._trouble = trouble
+            self._trouble_s = None
         for name, number in status.restarts.items():
             if number > self._restarts.get(name, 0):
                 log.warning("%s was restarted and goes on", name)

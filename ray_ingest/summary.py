@@ -130,7 +130,8 @@ def _totals(report: Report) -> str:
         lines.append(f"volume only, in phases without candles: {_counts(report.ticks_without_candle)}")
     if report.instruments_unclassified:
         lines.append(
-            f"{report.instruments_unclassified:,} instruments of unknown class: widest phases of their segment"
+            f"{report.instruments_unclassified:,} instruments of unknown class: "
+            "the widest phases of their segment"
         )
     if report.restarts:
         lines.append(f"{report.restarts:,} restarts of actors")

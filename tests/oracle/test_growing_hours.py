@@ -34,6 +34,17 @@ def test_a_day_makes_room_in_front(machine: StoreMachine, front: int) -> None:
     machine.every_key_is_equal()
 
 
+def test_volume_still_counts_from_the_days_first_minute(machine: StoreMachine) -> None:
+    """After making room, a late tick with the day's lowest volume gives the first minute its volume."""
+    first = LAST._replace(minute=555, phase=2, volume=5)
+    machine.commit_batch([(0, first)], "a", [])
+    machine.hours_grow(HOURS[0] - min(PHASES), 5)
+    machine.commit_batch([(0, first._replace(minute=556, volume=3))], "a", [])
+    machine.every_key_is_equal()
+    machine.commit_batch([(0, first._replace(minute=538, volume=2))], "a", [])
+    machine.every_key_is_equal()
+
+
 @pytest.mark.parametrize("minute", [HOURS[0] - 1, HOURS[1], 0])
 @pytest.mark.parametrize("day", [DAY0, DAY0 + 1])
 def test_a_minute_outside_its_hours_is_refused_whole(machine: StoreMachine, minute: int, day: int) -> None:

@@ -210,7 +210,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.client.close()
 
 
-EXAMPLES = {"valkey": 60, "redis": 15}
+EXAMPLES = {"valkey": 100, "redis": 25}
 
 
 def test_store_equals_oracle_in_every_key(server: Server, request: pytest.FixtureRequest) -> None:

@@ -19,8 +19,8 @@ from ray_ingest.verify import can_verify, verify
 from tests.integration.run.processes import check_accounts
 from tests.servers import Server
 
-MARKET = ("feed.minutes=20", "feed.ticks_per_second=60", "feed.speed=200")
-"""A session that lasts about ten seconds: long enough for something to happen in it."""
+MARKET = ("feed.minutes=20", "feed.ticks_per_second=60", "feed.speed=300")
+"""A session that lasts about seven seconds: long enough for something to happen in it."""
 
 
 def market_config(server: Server, *overrides: str) -> AppConfig:

@@ -36,7 +36,7 @@ GONE_WITHIN_S = 20.0
 
 
 class Run:
-    """A run of the main job with a data folder of its own, in an empty working directory.
+    """A run of the main job with a data folder of its own, in an empty working directory or in `cwd`.
 
     `program` is where its package is (None: installed for `python`), `terminal` the descriptor of one to run
     on instead of pipes. Several runs may share a `folder`, which holds `cwd`, `store` and reports.
@@ -48,11 +48,13 @@ class Run:
         *arguments: str,
         program: Path | None = ROOT,
         python: str = sys.executable,
+        cwd: Path | None = None,
         terminal: int | None = None,
     ) -> None:
         self.folder = folder
-        self.cwd = folder / "cwd"
+        self.cwd = cwd or folder / "cwd"
         self.cwd.mkdir(parents=True, exist_ok=True)
+        self._found = set(self.cwd.iterdir())
         self.mark = uuid4().hex
         self._errors = folder / f"stderr-{self.mark[:8]}"
         self._lines: list[str] = []
@@ -95,7 +97,7 @@ class Run:
         assert not [process.cmdline() for process in still_alive(self.mark)]
         assert not valkey.is_alive(valkey.ServerFiles(self.folder / "store"))
         assert not [path for path in self.folder.rglob("*") if path.is_socket()]
-        assert not list(self.cwd.iterdir())
+        assert set(self.cwd.iterdir()) == self._found
         return code
 
     def verdict(self) -> tuple[int, int]:
