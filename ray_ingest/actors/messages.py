@@ -10,8 +10,8 @@ class Batch(msgspec.Struct, array_like=True):
 
     Ticks are those of `producer` from offset `start` on. `names` are (exchange, token, source) of instrument
     ids from `names_from` on. `newest_event_ms` is the newest event time the producer has seen in any
-    partition. `idle`: nothing else waits to be sent, so a commit is worth waiting for. `ended`: a bounded
-    producer has no tick after these.
+    partition. `idle`: nothing else is sent or waits to be, so a commit is worth waiting for. `ended`: a bounded
+    producer has no tick after these. `backlog`: ticks wait to be sent, so coalescing matters more than delay.
     """
 
     producer: str
@@ -22,6 +22,7 @@ class Batch(msgspec.Struct, array_like=True):
     live: bool
     idle: bool
     ended: bool
+    backlog: bool = False
 
 
 class Reply(msgspec.Struct, array_like=True):

@@ -95,6 +95,7 @@ class OhlcPartition:
         self._under_way: FlushPlan | None = None
         self._begun_s = 0.0
         self._next_flush_s = 0.0
+        self._next_bulk_flush_s = 0.0
         self._next_try_s = 0.0
         self._fenced = False
         self._stats = OhlcStats(settings.name, "", os.getpid())
@@ -122,7 +123,7 @@ class OhlcPartition:
                 self._watermark.hear(batch.producer, batch.newest_event_ms, now_ms, batch.live)
             if batch.ended:
                 self._watermark.end(batch.producer)
-        self._advance(wait=batch.idle)
+        self._advance(wait=batch.idle, bulk=batch.backlog)
         return self._reply(batch.producer, rewind)
 
     def standing(self, producer: str) -> bytes:
@@ -154,7 +155,7 @@ class OhlcPartition:
         while (self._coalescer or self._store.busy) and not self._stats.trouble:
             if time.monotonic() > deadline_s:
                 return False
-            self._advance(wait=True)
+            self._advance(wait=True, bulk=False)
         return not self._stats.trouble
 
     def close(self) -> None:
@@ -174,14 +175,16 @@ class OhlcPartition:
             self._coalescer.take(Pending(batch.producer, producer.names, ticks))
         return True
 
-    def _advance(self, wait: bool) -> None:
-        """Collect a commit's reply, begin the next one; `wait` for it when nothing else is to do."""
+    def _advance(self, wait: bool, bulk: bool) -> None:
+        """Collect a commit's reply, begin the next one; `wait` for it when nothing else is to do, let ticks
+        gather for longer while producers have more than they can send (`bulk`)."""
         try:
             self._collect(
                 self._settings.timeout_s if len(self._coalescer) > self._settings.pending_ticks else 0
             )
             full = len(self._coalescer) > self._settings.pending_ticks
-            if not self._store.busy and (wait or full or time.monotonic() >= self._next_flush_s):
+            due_s = self._next_bulk_flush_s if bulk else self._next_flush_s
+            if not self._store.busy and (wait or full or time.monotonic() >= due_s):
                 self._begin()
             if wait and self._store.busy:
                 self._collect(IDLE_WAIT_S)
@@ -203,7 +206,8 @@ class OhlcPartition:
             self._meta[counter] = self._meta.get(counter, 0) + increment
         took_s = time.monotonic() - self._begun_s
         pause_s = min(took_s * (1 / self._settings.flush_duty - 1), LONGEST_PAUSE_S)
-        self._next_flush_s = time.monotonic() + max(self._settings.flush_interval_s, pause_s)
+        self._next_flush_s = self._begun_s + self._settings.flush_interval_s
+        self._next_bulk_flush_s = max(time.monotonic() + pause_s, self._next_flush_s)
         stats = self._stats
         stats.ticks_committed += plan.ticks
         stats.rows += len(plan.rows)

@@ -165,6 +165,7 @@ class Sender:
             self._live,
             source_idle and empty and not self._calls,
             ended,
+            self.outbox.unsent >= self._settings.batch_ticks,
         )
         call = self._owner.push.remote(msgspec.msgpack.encode(head), ticks.tobytes())
         self._calls.append((call, ended))

@@ -36,7 +36,8 @@ def test_three_partitions_are_three_legible_actors_that_ask_for_no_cpu(server: S
 
     def look(status: Status) -> None:
         if not seen and committed(status):
-            actors = list_actors(filters=[("state", "=", "ALIVE")], detail=True)
+            address = ray.get_runtime_context().gcs_address  # others may run on this machine
+            actors = list_actors(address, filters=[("state", "=", "ALIVE")], detail=True)
             seen.update({actor.name: actor.repr_name for actor in actors})
             free.append(ray.cluster_resources()["CPU"] - ray.available_resources().get("CPU", 0.0))
 
