@@ -78,9 +78,7 @@ def _round(
     only = options.only
     if only in (None, "baseline"):
         tape = make_tape(options.instruments, options.ticks, options.minutes, 7)
-        baseline = document_design.measure(
-            server.url, tape.around_rollover(options.baseline_ticks), tape.table
-        )
+        baseline = document_design.measure(server.url, tape.columns[: options.baseline_ticks], tape.table)
         parts["baseline"] = asdict(baseline)
         del tape
     if only in (None, "transport"):

@@ -30,18 +30,6 @@ class Tape:
     def __len__(self) -> int:
         return len(self.columns)
 
-    def around_rollover(self, ticks: int) -> TickColumns:
-        """`ticks` consecutive ticks, half of them before the tape's first turn of a minute.
-
-        A slow design is measured on this part: it sees the ticks per minute, the late ticks and the rollover
-        that the whole tape has. Raises ValueError when the tape is shorter than that.
-        """
-        turn = int(np.searchsorted(self.columns.receive_time_ms, _session_start_ms() + MINUTE_MS))
-        first = turn - ticks // 2
-        if first < 0 or first + ticks > len(self):
-            raise ValueError(f"a tape of {len(self)} ticks has no {ticks} around its first turn of a minute")
-        return self.columns[first : first + ticks]
-
 
 def make_tape(instruments: int, ticks: int, minutes: int, seed: int) -> Tape:
     """`ticks` ticks spread evenly over the first `minutes` minutes of the NSE session of 2025-12-15.

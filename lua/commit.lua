@@ -332,6 +332,8 @@ write_events(closed_key, trim_before_ms, events)
 for _, range in ipairs(offsets) do
   call('HSET', meta_key, 'offset:' .. range[1], integer(range[3]))
 end
+if closed_count > 0 then call('HINCRBY', meta_key, 'closed', closed_count) end
+if amended_count > 0 then call('HINCRBY', meta_key, 'amended', amended_count) end
 for counter, increment in pairs(counters) do
   call('HINCRBY', meta_key, counter, integer(increment))
 end

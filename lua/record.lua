@@ -15,7 +15,8 @@ local FINAL, NO_MINUTE = 1, 65535
 -- Places of the fields in an unpacked record.
 local OPEN, HIGH, LOW, CLOSE, VOLUME, OI, VOLUME_LOW, VOLUME_HIGH = 1, 2, 3, 4, 5, 6, 7, 8
 local TICKS, FIRST_MS, LAST_MS, SOURCE, PHASE, FLAGS, REVISION = 9, 10, 11, 12, 13, 14, 15
-local EMPTY_RECORD_FIELDS = {0, 0, 0, 0, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0}
+-- A record has four more fields in the commit script, false until it says otherwise.
+local EMPTY_RECORD = {0, 0, 0, 0, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, false, false, false, false}
 
 local call, format = redis.call, string.format
 local pack, unpack_struct = struct.pack, struct.unpack
@@ -125,7 +126,7 @@ end
 
 -- A slot nothing has touched is zeros, its phase too; as a record its volumes are null.
 local function empty_record()
-  return {unpack(EMPTY_RECORD_FIELDS)}
+  return {unpack(EMPTY_RECORD)}
 end
 
 -- A negative slot is room that a day made in front and has not written yet.
@@ -135,6 +136,7 @@ local function read_record(day, slot)
   local bytes = call('GETRANGE', day.key, from, from + RECORD_SIZE - 1)
   if #bytes == RECORD_SIZE then
     local record = {unpack_struct(RECORD_FORMAT, bytes)}
+    record[16], record[17], record[18], record[19] = false, false, false, false
     if record[PHASE] ~= 0 then return record end
   end
   return empty_record()

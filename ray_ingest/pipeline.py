@@ -71,6 +71,11 @@ def run_plan(plan: Plan, give_up_s: float, stop: threading.Event, watch: Watcher
             raise _failure(failed.error, failed.exit_code)
         status = _decoded(supervisor.stop.remote(True))
         watch(status)
+        left = sum(feed.queued for feed in status.feeds)
+        if left:
+            raise StoreError(
+                f"{left:,} ticks could not be committed before the end; the same command resumes"
+            )
         with suppress(RayError):  # its figures are final: whatever is left of it is killed
             ray.get(supervisor.end_actors.remote(), timeout=STOP_TIMEOUT_S)
         return report_of(status)
@@ -130,8 +135,9 @@ def running_ray(config: AppConfig) -> Iterator[str]:
                 f"ray.address={config.ray.address}: no Ray cluster answers there; `ray up cluster.yaml` "
                 f"starts one ({str(error).splitlines()[0]})"
             ) from None
-        _refuse_embedded_on_many_nodes(config)
     try:
+        if config.ray.kind == "cluster":
+            _refuse_embedded_on_many_nodes(config)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put its own there, which drains nothing
         yield namespace
@@ -201,9 +207,9 @@ def _watch(supervisor: Any, give_up_s: float, stop: threading.Event, watch: Watc
             return status
         now_ms = time.time_ns() // 1_000_000
         for owner in status.owners:
-            away_ms = now_ms - owner.trouble_since_ms if owner.trouble else 0
+            away_ms = now_ms - owner.trouble_since_ms if owner.trouble_since_ms else 0
             if away_ms > give_up_s * 1000:
-                raise StoreError(f"gave up after {give_up_s:g} s: {owner.trouble}")
+                raise StoreError(f"gave up after {give_up_s:g} s: {owner.last_trouble}")
         stop.wait(POLL_S)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +18,6 @@ PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 0.2
 RATE_OVER_S = 1.0
 CALM_S = 1.0
-SAMPLES_A_REASON = 2
 _WHOLE_LINES: Any = {"highlight": False, "soft_wrap": True}
 STARTING = "starting the store, Ray and the actors …"
 STOPPING = "stopping, what has come in is still committed; Ctrl-C again stops at once"
@@ -45,8 +43,7 @@ class Progress:
         self._closed = 0
         self._rate = 0.0
         self._rated_at: tuple[float, int] | None = None
-        self._samples: Counter[str] = Counter()
-        self._logged_samples: set[str] = set()
+        self._sampled: set[str] = set()
         self._trouble_s: float | None = None
         self._restarts: dict[str, int] = {}
 
@@ -91,7 +88,7 @@ class Progress:
         )
         # A restarted actor counts from nothing again; what was shown doesn't fall.
         self._committed = max(self._committed, committed)
-        self._closed = max(self._closed, sum(owner.closed for owner in status.owners))
+        self._closed = max(self._closed, status.closed if status.owners else 0)
         feeds = ", ".join(f"{feed.name} {feed.state}" for feed in status.feeds)
         candles = f"{self._closed:,} candles closed"
         if status.finished:
@@ -111,13 +108,11 @@ class Progress:
         return self._rate
 
     def _log_events(self, status: Status, now_s: float) -> None:
-        for feed in status.feeds:
-            for sample in feed.samples:
-                reason = sample.partition(":")[0]
-                if sample not in self._logged_samples and self._samples[reason] < SAMPLES_A_REASON:
-                    self._samples[reason] += 1
-                    self._logged_samples.add(sample)
-                    log.warning("%s rejected a tick, %s", feed.name, sample)
+        samples = {r: text for f in status.feeds for r, text in f.samples.items()}
+        samples |= {r: text for o in status.owners for r, text in o.samples.items()}
+        for reason in sorted(samples.keys() - self._sampled):
+            log.warning("rejected a tick, %s: %s", reason, samples[reason])
+        self._sampled |= samples.keys()
         trouble = next((owner.trouble for owner in status.owners if owner.trouble), "")
         if trouble:
             if self._trouble_s is None:

@@ -68,7 +68,7 @@ class Feed:
         if self._preparation is not None:
             counts = self._preparation.counts
             stats.received, stats.repeated, stats.filtered = counts.received, counts.repeated, counts.filtered
-            stats.rejected, stats.samples = dict(counts.rejected), list(counts.samples)
+            stats.rejected, stats.samples = dict(counts.rejected), dict(counts.samples)
         stats.sequence = sum(s.outbox.end for s in senders)
         stats.committed = sum(min(s.outbox.committed, s.outbox.end) for s in senders)
         stats.queued = len(self._buffer) + sum(len(s.outbox) for s in senders)

@@ -10,8 +10,9 @@ class Batch(msgspec.Struct, array_like=True):
 
     Ticks are those of `producer` from offset `start` on. `names` are (exchange, token, source) of instrument
     ids from `names_from` on. `newest_event_ms` is the newest event time the producer has seen in any
-    partition. `idle`: nothing else is sent or waits to be, so a commit is worth waiting for. `ended`: a bounded
-    producer has no tick after these. `backlog`: ticks wait to be sent, so coalescing matters more than delay.
+    partition. `idle`: nothing else is sent or waits to be, so a commit is worth waiting for. `ended`: a
+    bounded producer has no tick after these. `backlog`: ticks wait to be sent, so coalescing matters more
+    than delay.
     """
 
     producer: str
@@ -53,8 +54,12 @@ class Standing(msgspec.Struct):
 
 
 class OhlcStats(msgspec.Struct):
-    """One OHLC actor's figures since it started, times in seconds and epoch ms; `counts` are the store's, by
-    producer and reason."""
+    """One OHLC actor's figures since it started, times in seconds and epoch ms.
+
+    `closed`, `amended` and `counts` (by producer and reason) are the store's own, kept through restarts;
+    `samples` are the first rejected tick of each reason in words. `trouble` is what keeps the store from
+    committing now; `trouble_since_ms` stays until a commit has succeeded, and `last_trouble` for good.
+    """
 
     name: str
     owner: str
@@ -74,7 +79,9 @@ class OhlcStats(msgspec.Struct):
     newest_event_ms: int = 0
     trouble: str = ""
     trouble_since_ms: int = 0
+    last_trouble: str = ""
     counts: dict[str, dict[str, int]] = {}
+    samples: dict[str, str] = {}
 
 
 class FeedStats(msgspec.Struct):
@@ -90,7 +97,7 @@ class FeedStats(msgspec.Struct):
     repeated: int = 0
     filtered: int = 0
     rejected: dict[str, int] = {}
-    samples: list[str] = []
+    samples: dict[str, str] = {}
     sequence: int = 0
     already_committed: int = 0
     committed: int = 0

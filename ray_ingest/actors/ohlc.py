@@ -34,6 +34,7 @@ from ray_ingest.store.redis import connect
 IDLE_WAIT_S = 0.25
 RETRY_S = 0.1
 LONGEST_PAUSE_S = 0.25
+STEADY_S = 5.0  # without a failure for so long trouble is over, also when nothing was to be committed
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class OhlcPartition:
         self._next_flush_s = 0.0
         self._next_bulk_flush_s = 0.0
         self._next_try_s = 0.0
+        self._failed_s = 0.0
         self._fenced = False
         self._stats = OhlcStats(settings.name, "", os.getpid())
         self._meta: dict[str, int] = {}
@@ -112,6 +114,8 @@ class OhlcPartition:
             self._recover()
         if self._stats.trouble:
             return self._reply(batch.producer, rewind=True)
+        if self._stats.trouble_since_ms and time.monotonic() - self._failed_s > STEADY_S:
+            self._stats.trouble_since_ms = 0
         producer = self._producer(batch.producer)
         if batch.names:
             producer.names.extend(batch.names_from, batch.names)
@@ -147,6 +151,7 @@ class OhlcPartition:
         self._stats.ticks_pending = len(self._coalescer)
         self._stats.open_candles = self._directory.open_candles
         self._stats.counts = {name: self._counts(name) for name in self._producers}
+        self._stats.samples = dict(self._coalescer.samples)
         return msgspec.msgpack.encode(self._stats)
 
     def drain(self, timeout_s: float) -> bool:
@@ -215,6 +220,7 @@ class OhlcPartition:
         stats.flush_s += took_s
         stats.closed += reply[0]
         stats.amended += reply[1]
+        stats.trouble_since_ms = 0
 
     def _begin(self) -> None:
         now_ms = _now_ms()
@@ -247,15 +253,18 @@ class OhlcPartition:
         for name, producer in self._producers.items():
             producer.intake.reset(claim.meta.get(f"offset:{name}", 0))
         self._stats.owner = claim.owner
-        self._stats.trouble, self._stats.trouble_since_ms = "", 0
+        self._stats.closed, self._stats.amended = claim.meta.get("closed", 0), claim.meta.get("amended", 0)
+        self._stats.trouble = ""
 
     def _fail(self, error: StoreError) -> None:
         """Nothing is taken or committed until a claim succeeds again; a fenced owner never tries."""
         self._fenced = isinstance(error, FencedError)
         self._stats.store_errors += 1
-        if not self._stats.trouble:
+        if not self._stats.trouble_since_ms:
             self._stats.trouble_since_ms = _now_ms()
         self._stats.trouble = f"fenced: {error}" if self._fenced else str(error)
+        self._stats.last_trouble = self._stats.trouble
+        self._failed_s = time.monotonic()
 
     def _producer(self, name: str) -> _Producer:
         known = self._producers.get(name)

@@ -42,7 +42,8 @@ class Base(msgspec.Struct):
 
 class Status(msgspec.Struct):
     """How everything is: the actors' latest figures, how often each was restarted, where each producer began,
-    since when (epoch ms) an actor hasn't answered, and the metrics port (0: none)."""
+    since when (epoch ms) an actor hasn't answered, the metrics port (0: none), and how many candles the store
+    counted as closed and amended before the run."""
 
     owners: list[OhlcStats]
     feeds: list[FeedStats]
@@ -50,6 +51,18 @@ class Status(msgspec.Struct):
     bases: dict[str, Base]
     silent_since_ms: dict[str, int]
     metrics_port: int
+    closed_before: int = 0
+    amended_before: int = 0
+
+    @property
+    def closed(self) -> int:
+        """Candles closed in this run."""
+        return sum(owner.closed for owner in self.owners) - self.closed_before
+
+    @property
+    def amended(self) -> int:
+        """Closed candles amended in this run."""
+        return sum(owner.amended for owner in self.owners) - self.amended_before
 
     @property
     def finished(self) -> bool:
@@ -63,10 +76,12 @@ class Supervisor:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._owners = {s.name: start_ohlc(s, plan.namespace) for s in plan.owners}
-        ray.get([owner.stats.remote() for owner in self._owners.values()])
+        begun = ray.get([owner.stats.remote() for owner in self._owners.values()])
         handles = list(self._owners.values())
         self._feeds = {f"feed[{s.name}]": start_feed(s, handles, plan.namespace) for s in plan.feeds}
-        self._status = Status([], [], {}, {}, {}, 0)
+        before = [msgspec.msgpack.decode(answer, type=OhlcStats) for answer in begun]
+        closed, amended = sum(o.closed for o in before), sum(o.amended for o in before)
+        self._status = Status([], [], {}, {}, {}, 0, closed, amended)
         self._pids: dict[str, int] = {}
         self._figures: dict[str, OhlcStats | FeedStats] = {}
         self._lock = threading.Lock()

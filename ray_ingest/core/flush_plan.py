@@ -40,7 +40,8 @@ class FlushPlan:
 
 
 class Coalescer:
-    """Ticks taken and in no commit yet, as partial candles.
+    """Ticks taken and in no commit yet, as partial candles; `samples` holds the first rejected tick of each
+    reason in words.
 
     Ticks are aggregated in passes that stay within the processor's cache, which is several times faster than
     all at once, and the passes are combined when a commit is planned.
@@ -49,6 +50,7 @@ class Coalescer:
     def __init__(self, directory: Directory, calendar: Calendar) -> None:
         self._directory = directory
         self._calendar = calendar
+        self.samples: dict[str, str] = {}
         self.clear()
 
     def __len__(self) -> int:
@@ -100,12 +102,45 @@ class Coalescer:
     def _aggregate(self) -> None:
         """Turn pending ticks into partial candles, placed in their session; others are counted."""
         placed = [
-            _place(producer, names, ticks, self._directory, self._calendar, self._counters)
-            for producer, names, ticks in _by_producer(self._pending)
+            self._place(producer, names, ticks) for producer, names, ticks in _by_producer(self._pending)
         ]
         self._pending, self._pending_ticks = [], 0
         merged = placed[0] if len(placed) == 1 else _joined(placed)
         self._parts.append(aggregate(merged, self._calendar.candle_mask))
+
+    def _place(self, producer: str, names: ProducerNames, ticks: npt.NDArray[np.void]) -> PlacedTicks:
+        """Where the ticks of one producer belong; those that belong nowhere are counted and left out."""
+        directory = self._directory
+        instrument = names.number[ticks["instrument"]]
+        classes = directory.class_index[instrument]
+        phase, day, minute = self._calendar.locate(classes, ticks["event_time_ms"])
+        source = names.source[ticks["instrument"]]
+        fault = directory.fault[instrument] if directory.any_fault else np.zeros(len(ticks), np.uint8)
+        outside = (phase == Phase.NONE) & (fault == 0)
+        if outside.any():
+            fault[outside] = _OUTSIDE
+            for class_index, number in {*zip(classes[outside].tolist(), day[outside].tolist(), strict=True)}:
+                if not self._calendar.is_session(class_index, number):
+                    fault[outside & (classes == class_index) & (day == number)] = _HOLIDAY
+        _count(self._counters, producer, fault, phase, self._calendar)
+        keep = fault == 0
+        if keep.all():
+            return PlacedTicks(ticks, instrument, day, minute, phase, source)
+        self._sample(ticks, instrument, fault)
+        return PlacedTicks(ticks[keep], instrument[keep], day[keep], minute[keep], phase[keep], source[keep])
+
+    def _sample(
+        self,
+        ticks: npt.NDArray[np.void],
+        instrument: npt.NDArray[np.int64],
+        fault: npt.NDArray[np.uint8],
+    ) -> None:
+        for code in np.unique(fault[fault > 0]).tolist():
+            row = int(np.argmax(fault == code))
+            name = self._directory.instruments[int(instrument[row])].name
+            tick = ticks[row]
+            text = f"{name!r} event_time_ms {tick['event_time_ms']}, last_price {tick['last_price']}"
+            self.samples.setdefault(REASONS[code], text)
 
 
 def _by_producer(pending: list[Pending]) -> list[tuple[str, ProducerNames, npt.NDArray[np.void]]]:
@@ -115,33 +150,6 @@ def _by_producer(pending: list[Pending]) -> list[tuple[str, ProducerNames, npt.N
     return [
         (producer, own[0].names, np.concatenate([p.ticks for p in own])) for producer, own in parts.items()
     ]
-
-
-def _place(
-    producer: str,
-    names: ProducerNames,
-    ticks: npt.NDArray[np.void],
-    directory: Directory,
-    calendar: Calendar,
-    counters: Counter[str],
-) -> PlacedTicks:
-    """Where the ticks of one producer belong; those that belong nowhere are counted and left out."""
-    instrument = names.number[ticks["instrument"]]
-    classes = directory.class_index[instrument]
-    phase, day, minute = calendar.locate(classes, ticks["event_time_ms"])
-    source = names.source[ticks["instrument"]]
-    fault = directory.fault[instrument] if directory.any_fault else np.zeros(len(ticks), np.uint8)
-    outside = (phase == Phase.NONE) & (fault == 0)
-    if outside.any():
-        fault[outside] = _OUTSIDE
-        for class_index, day_number in {*zip(classes[outside].tolist(), day[outside].tolist(), strict=True)}:
-            if not calendar.is_session(class_index, day_number):
-                fault[outside & (classes == class_index) & (day == day_number)] = _HOLIDAY
-    _count(counters, producer, fault, phase, calendar)
-    keep = fault == 0
-    if keep.all():
-        return PlacedTicks(ticks, instrument, day, minute, phase, source)
-    return PlacedTicks(ticks[keep], instrument[keep], day[keep], minute[keep], phase[keep], source[keep])
 
 
 def _count(

@@ -17,16 +17,15 @@ _PRICE, _TIME, _TIME_UNIT, _FUTURE, _QUANTITY = range(len(InstrumentTable.FAULTS
 
 EARLIEST_MS = 100_000_000_000  # 1973: smaller numbers are epoch seconds
 LATEST_MS = 100_000_000_000_000  # 5138: larger numbers are epoch microseconds
-SAMPLES = 5
 
 
 @dataclass(slots=True)
 class Normalised:
-    """Valid ticks in arrival order, the number rejected by reason, and a few rejects in words."""
+    """Valid ticks in arrival order, the number rejected by reason, and the first of each reason in words."""
 
     ticks: npt.NDArray[np.void]
     rejected: dict[str, int] = field(default_factory=dict)
-    samples: list[str] = field(default_factory=list)
+    samples: dict[str, str] = field(default_factory=dict)
 
 
 def normalise(columns: TickColumns, table: InstrumentTable, now_ms: int, future_ms: int) -> Normalised:
@@ -42,7 +41,8 @@ def normalise(columns: TickColumns, table: InstrumentTable, now_ms: int, future_
     if len(bad):
         counts = np.bincount(faults[bad], minlength=len(REASONS))
         result.rejected = {REASONS[code]: int(counts[code]) for code in np.flatnonzero(counts)}
-        result.samples = [_describe(columns, table, row, REASONS[faults[row]]) for row in bad[:SAMPLES]]
+        firsts = {code: bad[np.argmax(faults[bad] == code)] for code in np.flatnonzero(counts)}
+        result.samples = {REASONS[code]: _describe(columns, table, row) for code, row in firsts.items()}
         keep = faults == 0
         columns = TickColumns(*(getattr(columns, name)[keep] for name in TickColumns.__slots__))
     ticks = np.empty(len(columns), TICK)
@@ -83,11 +83,11 @@ def _faults(
     return faults
 
 
-def _describe(columns: TickColumns, table: InstrumentTable, row: int, reason: str) -> str:
+def _describe(columns: TickColumns, table: InstrumentTable, row: int) -> str:
     entry = table.entries[int(columns.instrument[row])]
     values = ", ".join(
         f"{name} {value}"
         for name in ("event_time_ms", "last_price", "last_qty", "day_volume", "oi")
         if (value := getattr(columns, name)[row]) != NULL
     )
-    return f"{reason}: {entry.exchange[:20]!r}|{entry.token[:40]!r} {values}"
+    return f"{entry.exchange[:20]!r}|{entry.token[:40]!r} {values}"

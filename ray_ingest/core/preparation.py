@@ -18,13 +18,13 @@ from ray_ingest.model import TickColumns
 
 @dataclass(slots=True)
 class PreparationCounts:
-    """Ticks so far: in, repeats dropped, filtered out, and rejected by reason, with the latest in words."""
+    """Ticks so far: in, repeats dropped, filtered out, and rejected by reason, the first of each in words."""
 
     received: int = 0
     repeated: int = 0
     filtered: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    samples: list[str] = field(default_factory=list)
+    samples: dict[str, str] = field(default_factory=dict)
 
 
 class Preparation:
@@ -48,7 +48,7 @@ class Preparation:
         normalised = normalise(columns, self._table, now_ms, self._future_ms)
         if normalised.rejected:
             counts.rejected.update(normalised.rejected)
-            counts.samples = normalised.samples
+            counts.samples = normalised.samples | counts.samples
         ticks = normalised.ticks
         fresh = self._repeats.fresh(ticks)
         kept = int(np.count_nonzero(fresh))

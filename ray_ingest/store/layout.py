@@ -1,16 +1,21 @@
 """What a store says of itself before anything is written to it."""
 
 import redis
+from redis.exceptions import RedisError
 
 from ray_ingest.errors import ConfigError
 from ray_ingest.store.keys import Keys
+from ray_ingest.store.redis import store_error
 
 
 def ensure_partitions(client: redis.Redis, keys: Keys, partitions: int) -> None:
     """Record how many partitions the store is cut into, or check it: owners of another cut would write to
-    each other's instruments. Raises ConfigError when it differs."""
-    client.set(keys.partitions(), partitions, nx=True)
-    found = int(client.get(keys.partitions()) or partitions)
+    each other's instruments. Raises ConfigError when it differs, StoreError when the server refuses."""
+    try:
+        client.set(keys.partitions(), partitions, nx=True)
+        found = int(client.get(keys.partitions()) or partitions)
+    except RedisError as error:
+        raise store_error(client, error) from None
     if found != partitions:
         raise ConfigError(
             f"ingest.partitions={partitions}: this store is cut into {found}; use ingest.partitions={found} "

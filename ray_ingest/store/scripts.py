@@ -12,7 +12,7 @@ from ray_ingest.errors import FencedError, OffsetError, StoreError
 from ray_ingest.resources import resource_dir
 
 PRELUDE = "record"
-_ERRORS = {"FENCED": FencedError, "OFFSET": OffsetError, "BADKEY": StoreError}
+_ERRORS = {"FENCED": FencedError, "OFFSET": OffsetError, "BADKEY": StoreError, "BADROW": StoreError}
 
 
 def script_texts() -> dict[str, str]:
