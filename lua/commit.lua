@@ -126,7 +126,7 @@ local function load_day(stem, date, first_minute, slots, expire_at_ms)
   -- The calendar's hours of this day grew since the string was made: make room in front and behind.
   local grown = day.first_minute - first_minute
   local last_minute = max(day.first_minute + day.slots, first_minute + slots)
-  if grown > 0 then
+  if grown > 0 and slots > 0 then
     day.shift, day.first_minute, day.changed = grown, first_minute, true
     for _, field in ipairs({'newest', 'confirmed', 'open', 'first', 'open_before'}) do
       if day[field] >= 0 then day[field] = day[field] + grown end
@@ -259,12 +259,12 @@ for row_at = 1, #rows, ROW_SIZE do
     day.name, day.history_expire_at_ms = name, expiry[2]
   end
   local slot = row[ROW_MINUTE] - day.first_minute
-  if slot < 0 or slot >= day.slots then
+  if row[ROW_KIND] ~= CLOSE_ORDER and (slot < 0 or slot >= day.slots) then
     return redis.error_reply('BADROW minute ' .. row[ROW_MINUTE] .. ' is outside the hours of ' .. day.key)
   end
   if row[ROW_KIND] ~= CLOSE_ORDER then
     apply_row(day, slot, row)
-  elseif slot == day.open then
+  elseif slot >= 0 and slot == day.open then
     close(day, slot)
   end
 end

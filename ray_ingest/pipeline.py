@@ -43,6 +43,7 @@ from ray_ingest.store.scripts import script_texts
 HOUR_MS = 3_600_000
 POLL_S = 0.1
 STOP_TIMEOUT_S = 60.0
+SILENT_S = 120  # an actor that restarts answers within seconds, also on a busy machine
 
 Watcher = Callable[[Status], None]
 
@@ -66,11 +67,10 @@ def run_plan(plan: Plan, give_up_s: float, stop: threading.Event, watch: Watcher
     supervisor = start_supervisor(Supervisor, plan, plan.namespace)
     try:
         status = _watch(supervisor, give_up_s, stop, watch)
-        failed = next((feed for feed in status.feeds if feed.state == "failed"), None)
-        if failed is not None:
-            raise _failure(failed.error, failed.exit_code)
+        _raise_failure(status)
         status = _decoded(supervisor.stop.remote(True))
         watch(status)
+        _raise_failure(status)
         left = sum(feed.queued for feed in status.feeds)
         if left:
             raise StoreError(
@@ -206,6 +206,9 @@ def _watch(supervisor: Any, give_up_s: float, stop: threading.Event, watch: Watc
         if status.finished or stop.is_set():
             return status
         now_ms = time.time_ns() // 1_000_000
+        for name, since_ms in status.silent_since_ms.items():
+            if now_ms - since_ms > SILENT_S * 1000:
+                raise ActorError(f"{name} has not answered for {SILENT_S} s")
         for owner in status.owners:
             away_ms = now_ms - owner.trouble_since_ms if owner.trouble_since_ms else 0
             if away_ms > give_up_s * 1000:
@@ -223,10 +226,12 @@ def _decoded(call: Any) -> Status:
         raise ActorError(f"the supervisor failed: {str(error).splitlines()[-1]}") from None
 
 
-def _failure(text: str, exit_code: int) -> RayIngestError:
-    error = RayIngestError(text)
-    error.exit_code = exit_code
-    return error
+def _raise_failure(status: Status) -> None:
+    for feed in status.feeds:
+        if feed.state == "failed":
+            error = RayIngestError(feed.error)
+            error.exit_code = feed.exit_code
+            raise error
 
 
 def _refuse_embedded_on_many_nodes(config: AppConfig) -> None:

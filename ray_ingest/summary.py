@@ -65,8 +65,8 @@ def _show_verdict(console: Console, config: AppConfig, feed: SimFeedConfig, url:
     )
     if verdict.equal != verdict.expected or verdict.extra:
         raise WrongCandlesError(
-            f"{verdict.expected - verdict.equal} candles are wrong or missing and {verdict.extra} too many, "
-            f"such as {'; '.join(verdict.wrong)}"
+            f"{verdict.expected - verdict.equal} candles are wrong or missing, {verdict.extra} too many or "
+            f"not closed{': ' * bool(verdict.wrong)}{'; '.join(verdict.wrong)}"
         )
 
 

@@ -13,8 +13,9 @@ from ray_ingest.errors import RayIngestError, UnknownInstrumentError
 from ray_ingest.feeds.sim import SimulatedExchange
 from ray_ingest.feeds.sim_oracle import OracleCandle, OracleCandles, exchange_candles, snapshot_candles
 from ray_ingest.feeds.sim_settings import SimSettings
-from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, date_number
+from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, Flag, date_number
 from ray_ingest.store.keys import Keys
+from ray_ingest.store.layout import producers_of
 from ray_ingest.store.redis import connect
 
 DAY_MS = DAY_MINUTES * MINUTE_MS
@@ -29,7 +30,8 @@ class WrongCandlesError(RayIngestError):
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How many candles the oracle states, how many of those the store holds equal in all fields, how many
-    the store has beyond them, how many equal ones also equal the exchange's own, and the first wrong ones."""
+    the store has beyond them or still running, how many equal ones also equal the exchange's own, and the
+    first wrong ones in words."""
 
     expected: int
     equal: int
@@ -49,13 +51,7 @@ def can_verify(config: AppConfig, url: str) -> str:
         return "the filter drops ticks the oracle counts"
     client = connect(url)
     try:
-        keys = Keys(config.redis.prefix)
-        producers = {
-            name
-            for partition in range(config.ingest.partitions)
-            for name in client.hkeys(keys.meta(partition))
-            if name[:7] in (b"offset:", "offset:")
-        }
+        producers = producers_of(client, Keys(config.redis.prefix), config.ingest.partitions)
     finally:
         client.close()
     if len(producers) > 1:
@@ -69,7 +65,7 @@ def verify(settings: SimSettings, continuous: bool, url: str, prefix: str) -> Ve
     expected = snapshot_candles(exchange, continuous=continuous)
     own = exchange_candles(exchange)
     with Candles(url, prefix=prefix) as candles:
-        stored = stored_candles(candles, expected)
+        stored, running = stored_candles(candles, expected)
     equal = [key for key, candle in expected.items() if stored.get(key) == candle]
     wrong = [
         f"{exchange_name}|{token} {np.datetime64(start + IST_OFFSET_MS, 'ms')}: "
@@ -78,12 +74,14 @@ def verify(settings: SimSettings, continuous: bool, url: str, prefix: str) -> Ve
         if stored.get((exchange_name, token, start)) != candle
     ]
     same = sum(key in own and own[key][:5] == expected[key][:5] for key in equal)
-    return Verdict(len(expected), len(equal), len(stored.keys() - expected.keys()), same, wrong[:3])
+    return Verdict(len(expected), len(equal), len(stored.keys() - expected.keys()) + running, same, wrong[:3])
 
 
-def stored_candles(candles: Candles, expected: OracleCandles) -> OracleCandles:
-    """What the store holds for the instruments and days of `expected`, read through the API."""
+def stored_candles(candles: Candles, expected: OracleCandles) -> tuple[OracleCandles, int]:
+    """What the store holds for the instruments and days of `expected`, read through the API, and how many of
+    those candles are still running: none after a bounded feed has ended."""
     found: OracleCandles = {}
+    running = 0
     wanted = {(exchange, token, (start + IST_OFFSET_MS) // DAY_MS) for exchange, token, start in expected}
     for exchange, token, day_number in sorted(wanted):
         date = str(date_number(day_number))
@@ -95,6 +93,7 @@ def stored_candles(candles: Candles, expected: OracleCandles) -> OracleCandles:
             continue
         for start_ms, record in zip(day.start_ms().tolist(), day.records, strict=True):
             if record["ticks"]:
+                running += not record["flags"] & Flag.FINAL
                 found[exchange, token, start_ms] = OracleCandle(
                     float(record["open"]),
                     float(record["high"]),
@@ -104,4 +103,4 @@ def stored_candles(candles: Candles, expected: OracleCandles) -> OracleCandles:
                     int(record["ticks"]),
                     None if record["oi"] < 0 else int(record["oi"]),
                 )
-    return found
+    return found, running

@@ -25,7 +25,7 @@ from ray_ingest.model import TickColumns
 log = logging.getLogger(__name__)
 
 NAP_S = 0.0005
-SAMPLES_LOGGED_EVERY_S = 5.0
+SEQUENCE = 1  # raised with every change that makes other sequences of the same ticks: offsets count in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +89,21 @@ class Feed:
             self._pump()
         except RayIngestError as error:
             self._fail(str(error), error.exit_code)
+            self._stats.state = "failed"
         except Exception as error:
             log.exception("feed %s failed", self._settings.name)
             self._fail(f"feed {self._settings.name} failed: {type(error).__name__}: {error}", 6)
+            self._stats.state = "failed"
 
     def _fail(self, why: str, exit_code: int) -> None:
         self._stats.error, self._stats.exit_code = why, exit_code
         self._stopping.set()
-        self._stats.state = "failed"
 
     def _pump(self) -> None:
         settings = self._settings
         source = settings.make_source()
         # The sequence depends on the source and on all that drops ticks from it before they are counted.
-        sieve = (settings.filters, settings.future_ms, settings.partitions, settings.block_ticks)
+        sieve = (SEQUENCE, settings.filters, settings.future_ms, settings.partitions, settings.block_ticks)
         producer = f"{settings.name}-{digest(source.identity, sieve)}"
         self._stats.producer = producer
         self._senders = [
@@ -112,6 +113,7 @@ class Feed:
         self._preparation = preparation
         for sender in self._senders:
             while not sender.resume():
+                sender.check_fenced()
                 if self._stopping.wait(RETRY_S):
                     self._stats.state = "stopped"
                     return
@@ -128,7 +130,10 @@ class Feed:
         receiver.start()
         while not self._step(preparation, since_ms):
             self._stats.running_s = time.monotonic() - began_s
-        self._stats.state = "stopped" if self._stopping.is_set() else "ended"
+        if not self._stats.error:
+            self._stats.state = "stopped" if self._stopping.is_set() else "ended"
+        else:
+            self._stats.state = "failed"
 
     def _step(self, preparation: Preparation, since_ms: int) -> bool:
         """One round of the sending thread; True when everything is sent and settled."""
@@ -152,8 +157,7 @@ class Feed:
         for sender in self._senders:
             sender.source_ended = drained and not self._stopping.is_set()
             worked |= sender.step(idle, patience_s)
-            if sender.fenced:
-                raise RayIngestError(f"a partition's owner was replaced under feed {self._settings.name}")
+            sender.check_fenced()
         if drained:
             if self._stopping.is_set():
                 return all(not len(s.outbox) and not s.in_flight for s in self._senders)

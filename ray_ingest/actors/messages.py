@@ -9,8 +9,8 @@ class Batch(msgspec.Struct, array_like=True):
     """The head of one call to an OHLC actor; the ticks themselves follow as `TICK` bytes.
 
     Ticks are those of `producer` from offset `start` on. `names` are (exchange, token, source) of instrument
-    ids from `names_from` on. `newest_event_ms` is the newest event time the producer has seen in any
-    partition. `idle`: nothing else is sent or waits to be, so a commit is worth waiting for. `ended`: a
+    ids from `names_from` on. `newest_event_ms` is the newest event time the producer has sent to
+    this partition. `idle`: nothing else is sent or waits to be, so a commit is worth waiting for. `ended`: a
     bounded producer has no tick after these. `backlog`: ticks wait to be sent, so coalescing matters more
     than delay.
     """
@@ -30,13 +30,12 @@ class Reply(msgspec.Struct, array_like=True):
     """An OHLC actor's answer, its `committed` offset being the only acknowledgement.
 
     `rewind`: the call's ticks weren't taken, and the producer is to send again from `committed` on.
-    `names_known` instrument ids of the producer need no more explaining. `trouble` says in words why nothing
+    `settled`: nothing is left to commit or to close. `trouble` says in words why nothing
     is committed at present ("" if all is well), `fenced` that this owner has been replaced.
     """
 
     committed: int
     rewind: bool
-    names_known: int
     settled: bool
     trouble: str = ""
     fenced: bool = False
@@ -45,12 +44,13 @@ class Reply(msgspec.Struct, array_like=True):
 class Standing(msgspec.Struct):
     """Where a producer stands at an OHLC actor: its committed offset, when the store first heard of it
     (epoch ms), and how many of its ticks that owner rejected or took without a candle, by reason. With
-    `trouble` the store can't be asked at present, and the rest means nothing."""
+    `trouble` the store can't be asked at present, and the rest means nothing; `fenced` as in `Reply`."""
 
     committed: int
     since_ms: int
     counts: dict[str, int]
     trouble: str = ""
+    fenced: bool = False
 
 
 class OhlcStats(msgspec.Struct):

@@ -114,7 +114,8 @@ class OhlcPartition:
             self._recover()
         if self._stats.trouble:
             return self._reply(batch.producer, rewind=True)
-        if self._stats.trouble_since_ms and time.monotonic() - self._failed_s > STEADY_S:
+        calm = not self._store.busy and not self._coalescer
+        if self._stats.trouble_since_ms and calm and time.monotonic() - self._failed_s > STEADY_S:
             self._stats.trouble_since_ms = 0
         producer = self._producer(batch.producer)
         if batch.names:
@@ -249,7 +250,7 @@ class OhlcPartition:
             self._fail(error)
             return
         self._meta = claim.meta
-        self._directory.reopen(open_ends(claim))
+        self._directory.reopen(open_ends(claim), [known.name for known in claim.instruments.values()])
         for name, producer in self._producers.items():
             producer.intake.reset(claim.meta.get(f"offset:{name}", 0))
         self._stats.owner = claim.owner
@@ -281,12 +282,11 @@ class OhlcPartition:
     def _reply(self, name: str, rewind: bool) -> bytes:
         producer = self._producer(name)
         intake = producer.intake
-        settled = not self._store.busy and not self._directory.due(self._stats.watermark_ms)
+        settled = not self._store.busy and not self._directory.due(self._watermark.at(_now_ms()))
         return msgspec.msgpack.encode(
             Reply(
                 intake.committed,
                 rewind,
-                len(producer.names),
                 settled and intake.committed == intake.accepted,
                 self._stats.trouble,
                 self._fenced,

@@ -16,7 +16,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray_ingest.actors.messages import Batch, Reply, Standing
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.core.outbox import Outbox
-from ray_ingest.errors import StoreError
+from ray_ingest.errors import FencedError, StoreError
 
 STANDING_TIMEOUT_S = 10.0
 LATENCIES_KEPT = 8_192
@@ -79,11 +79,16 @@ class Sender:
     def resume(self) -> bool:
         """Ask the owner where this producer stands, and continue there; False when it can't say yet.
 
-        Raises RayError, and StoreError when the store has lost commits whose ticks are gone from here.
+        Raises StoreError when the store has lost commits whose ticks are gone from here.
         """
-        reply = ray.get(self._owner.standing.remote(self._producer), timeout=STANDING_TIMEOUT_S)
+        try:
+            reply = ray.get(self._owner.standing.remote(self._producer), timeout=STANDING_TIMEOUT_S)
+        except RayError as error:
+            self.trouble = str(error).splitlines()[0]
+            return False
         self.standing = msgspec.msgpack.decode(reply, type=Standing)
         self.trouble = self.standing.trouble
+        self.fenced = self.fenced or self.standing.fenced
         if self.trouble:
             return False
         if self.standing.committed < self.outbox.committed:
@@ -96,11 +101,17 @@ class Sender:
         self._stopped = False
         return True
 
+    def check_fenced(self) -> None:
+        """Raises FencedError when another incarnation owns the partition: this run has been replaced."""
+        if self.fenced:
+            raise FencedError(f"another run has taken over the store from {self._producer}")
+
     def append(self, ticks: npt.NDArray[np.void], received_s: float) -> None:
         """More ticks (TICK rows) of the sequence, received at `received_s` (monotonic clock)."""
         if len(ticks):
             self.outbox.append(ticks)
-            self._waiting_since_s.append((self.outbox.end, received_s))
+            if self.outbox.end > self.outbox.committed:
+                self._waiting_since_s.append((self.outbox.end, received_s))
 
     def step(self, source_idle: bool, patience_s: float) -> bool:
         """Send what may be sent, or else collect an answer; True if anything happened.
@@ -126,13 +137,10 @@ class Sender:
             return self._collect(patience_s)
         if time.monotonic() < self._retry_at_s:
             return False
-        try:
-            if self.resume():
-                self.rewinds += 1
-            else:
-                self._stop(self.trouble)
-        except RayError as error:
-            self._stop(str(error).splitlines()[0])
+        if self.resume():
+            self.rewinds += 1
+        else:
+            self._stop(self.trouble)
         return True
 
     def _may_send(self, source_idle: bool) -> bool:
@@ -169,7 +177,7 @@ class Sender:
         )
         call = self._owner.push.remote(msgspec.msgpack.encode(head), ticks.tobytes())
         self._calls.append((call, ended))
-        self._names_known = len(self._table)
+        self._names_known += len(names)
         self._last_call_s = time.monotonic()
         self.calls += 1
 
@@ -196,6 +204,11 @@ class Sender:
             return
         if self._stopped:
             return
+        if ended and reply.committed > self.outbox.end:
+            raise StoreError(
+                f"the store holds {reply.committed:,} ticks of {self._producer}, which has "
+                f"{self.outbox.end:,}: another version of the program sent them; use an empty store"
+            )
         self.settled = ended and reply.settled and reply.committed == self.outbox.end
         self.outbox.acknowledge(reply.committed)
         now_s = time.monotonic()

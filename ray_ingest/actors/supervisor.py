@@ -113,9 +113,9 @@ class Supervisor:
                 self._ending.wait(WATCH_S / 4)
                 self._look()
             self._ask(self._owners, "drain", DRAIN_S)
-            self._look()
         self._ending.set()
         self._watcher.join()
+        self._look()
         return msgspec.msgpack.encode(self._seen())
 
     def end_actors(self) -> None:

@@ -62,8 +62,14 @@ class Directory:
         """Instruments with a running candle."""
         return int(np.count_nonzero(self.open_end_ms < NEVER_MS))
 
-    def reopen(self, open_end_ms: Mapping[tuple[str, str], int]) -> None:
-        """Forget all running candles but those of the store: (exchange, token) → end (epoch ms)."""
+    def reopen(self, open_end_ms: Mapping[tuple[str, str], int], names: Iterable[str] = ()) -> None:
+        """Forget all running candles but those of the store: (exchange, token) → end (epoch ms).
+
+        `names` are all instruments of the store, "EXCHANGE|token": a token spelt otherwise collides.
+        """
+        for name in names:
+            exchange, _, token = name.partition("|")
+            self._tokens.setdefault((exchange, sanitise(token)), token)
         self._reopened = open_end_ms
         self.open_end_ms = np.array([self._stored_end(entry) for entry in self.instruments], np.int64)
         for exchange, token in open_end_ms:

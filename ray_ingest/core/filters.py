@@ -85,7 +85,7 @@ class TickFilter:
     def _grow(self) -> None:
         known, size = len(self._allowed), len(self._table)
         if size > known:
-            fresh = [self._may_pass(entry.exchange, entry.token) for entry in self._table.entries[known:]]
+            fresh = [self._may_pass(entry.exchange, entry.token) for entry in self._table.entries[known:size]]
             self._allowed = np.append(self._allowed, np.array(fresh, np.bool_))
             self._seen = np.append(self._seen, np.zeros(size - known, np.int64))
 

@@ -21,3 +21,17 @@ def ensure_partitions(client: redis.Redis, keys: Keys, partitions: int) -> None:
             f"ingest.partitions={partitions}: this store is cut into {found}; use ingest.partitions={found} "
             "or another store"
         )
+
+
+def producers_of(client: redis.Redis, keys: Keys, partitions: int) -> set[str]:
+    """Producers whose ticks the store holds. Raises StoreError."""
+    found: set[str] = set()
+    try:
+        for partition in range(partitions):
+            for name in client.hkeys(keys.meta(partition)):
+                kind, _, producer = (name.decode("utf-8") if isinstance(name, bytes) else name).partition(":")
+                if kind == "offset":
+                    found.add(producer)
+    except RedisError as error:
+        raise store_error(client, error) from None
+    return found
