@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from ray_ingest.resources import resource_dir
 from ray_ingest.summary import show_summary
 
 INTERRUPTED = 130
-ONE_SIGNAL_S = 0.1
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,23 +55,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class _Stop:
-    """First signal: drain and flush. Second: at once.
-
-    Programs such as `timeout` signal the process and its group, which arrives twice: within `ONE_SIGNAL_S` it
-    is one.
-    """
+    """First signal: drain and flush. Second: at once."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self._asked_s = 0.0
 
     def __call__(self, number: int, frame: object) -> None:
-        now_s = time.monotonic()
-        if not self._stop.is_set():
-            self._asked_s = now_s
-            self._stop.set()
-        elif now_s - self._asked_s > ONE_SIGNAL_S:
+        if self._stop.is_set():
             raise KeyboardInterrupt
+        self._stop.set()
 
 
 class _Log(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever stderr is

@@ -18,6 +18,8 @@ PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 0.2
 RATE_OVER_S = 1.0
 CALM_S = 1.0
+ROUTINE = {"outside_session"}
+"""Rejects of every ordinary day: brokers send a cached snapshot out of hours to whoever subscribes."""
 _WHOLE_LINES: Any = {"highlight": False, "soft_wrap": True}
 STARTING = "starting the store, Ray and the actors …"
 STOPPING = "stopping, what has come in is still committed; Ctrl-C again stops at once"
@@ -111,7 +113,8 @@ class Progress:
         samples = {r: text for f in status.feeds for r, text in f.samples.items()}
         samples |= {r: text for o in status.owners for r, text in o.samples.items()}
         for reason in sorted(samples.keys() - self._sampled):
-            log.warning("rejected a tick, %s: %s", reason, samples[reason])
+            level = logging.INFO if reason in ROUTINE else logging.WARNING
+            log.log(level, "rejected a tick, %s: %s", reason, samples[reason])
         self._sampled |= samples.keys()
         trouble = next((owner.trouble for owner in status.owners if owner.trouble), "")
         if trouble:
