@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something about the machine only.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 REQUIRE_ALL = os.environ.get("RAY_INGEST_REQUIRE_ALL") == "1"
 
