@@ -89,11 +89,12 @@ class Feed:
             self._pump()
         except RayIngestError as error:
             self._fail(str(error), error.exit_code)
-            self._stats.state = "failed"
         except Exception as error:
             log.exception("feed %s failed", self._settings.name)
             self._fail(f"feed {self._settings.name} failed: {type(error).__name__}: {error}", 6)
-            self._stats.state = "failed"
+        finally:
+            over = "stopped" if self._stopping.is_set() else "ended"
+            self._stats.state = "failed" if self._stats.error else over
 
     def _fail(self, why: str, exit_code: int) -> None:
         self._stats.error, self._stats.exit_code = why, exit_code
@@ -115,7 +116,6 @@ class Feed:
             while not sender.resume():
                 sender.check_fenced()
                 if self._stopping.wait(RETRY_S):
-                    self._stats.state = "stopped"
                     return
         standings = [sender.standing for sender in self._senders]
         self._stats.already_committed = sum(standing.committed for standing in standings)
@@ -130,10 +130,6 @@ class Feed:
         receiver.start()
         while not self._step(preparation, since_ms):
             self._stats.running_s = time.monotonic() - began_s
-        if not self._stats.error:
-            self._stats.state = "stopped" if self._stopping.is_set() else "ended"
-        else:
-            self._stats.state = "failed"
 
     def _step(self, preparation: Preparation, since_ms: int) -> bool:
         """One round of the sending thread; True when everything is sent and settled."""
