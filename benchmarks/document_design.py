@@ -106,7 +106,11 @@ async def run(url: str, raw_ticks: list[RawTick]) -> BaselineResult:
                 redis.asyncio.Redis(connection_pool=pool, single_connection_client=True)
                 for _ in range(WORKERS)
             ]
-            processor = _Processor(client, [await stack.enter_async_context(one) for one in kept], sha)
+            workers = [await stack.enter_async_context(one) for one in kept]
+            for worker in workers:
+                # It has its connection now and is alone on it: no lock and no event for every call.
+                worker.single_connection_client = False
+            processor = _Processor(client, workers, sha)
             started = time.perf_counter()
             await processor.process(raw_ticks)
             wall_s = time.perf_counter() - started
