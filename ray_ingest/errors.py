@@ -37,6 +37,12 @@ class OffsetError(StoreError):
     """A batch does not continue the committed offset of its producer."""
 
 
+class JournalError(RayIngestError):
+    """The journal's folder can't be used, or what is asked for isn't in it."""
+
+    exit_code = 7
+
+
 class UnknownInstrumentError(RayIngestError):
     """The instrument has no candles in the store; the text names near matches."""
 

@@ -62,6 +62,24 @@ class Source(IntFlag):
         return "+".join(member.name.lower() for member in type(self) if member in self and member.name)
 
 
+class GapReason(IntEnum):
+    """Why ticks are known to be missing."""
+
+    RESTART = 1
+    """The feed's process ended; what came until the next one listened is lost."""
+    OVERFLOW = 2
+    """The feed's buffer was full."""
+    DISCONNECT = 3
+    """The connection to the broker was down."""
+    JOURNAL = 4
+    """The journal lost ticks that the store had not committed."""
+
+    @property
+    def label(self) -> str:
+        """As tables and frames show it: "restart"."""
+        return self.name.lower()
+
+
 class Flag(IntFlag):
     """Bits of a candle record's `flags`."""
 
@@ -81,7 +99,18 @@ TICK = np.dtype(
     ]
 )
 """One normalised tick on the wire and in the journal, 48 bytes: `instrument` is an id of the producer's
-instrument table, missing integers are -1, `flags` is reserved and 0."""
+instrument table, missing integers are -1, `flags` is 0.
+
+With `GAP_NOTE` in `flags` the row is no tick but says that ticks are missing: of `instrument` or of
+`ALL_INSTRUMENTS` of the producer, of the event times from `event_time_ms` to `last_qty` (both included), for
+the `GapReason` in `day_volume`; `oi` is how many are known to be missing, -1 if that isn't known. It has an
+offset like any tick, so it is noted exactly once."""
+
+GAP_NOTE = 1
+"""Bit of a TICK row's `flags`."""
+
+ALL_INSTRUMENTS = 0xFFFFFFFF
+"""The `instrument` of a gap note that means all of the producer's in the partition."""
 
 CANDLE = np.dtype(
     [

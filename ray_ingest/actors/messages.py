@@ -12,7 +12,8 @@ class Batch(msgspec.Struct, array_like=True):
     ids from `names_from` on. `newest_event_ms` is the newest event time the producer has sent to
     this partition. `idle`: nothing else is sent or waits to be, so a commit is worth waiting for. `ended`: a
     bounded producer has no tick after these. `backlog`: ticks wait to be sent, so coalescing matters more
-    than delay.
+    than delay. `oldest` is the lowest offset that exists anywhere: an owner behind it goes on from there, as
+    the ticks before it are past getting.
     """
 
     producer: str
@@ -24,6 +25,7 @@ class Batch(msgspec.Struct, array_like=True):
     idle: bool
     ended: bool
     backlog: bool = False
+    oldest: int = 0
 
 
 class Reply(msgspec.Struct, array_like=True):
