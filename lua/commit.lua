@@ -1,35 +1,37 @@
 -- Purpose: one flush of a partition, all or nothing: check owner and offsets, merge partial candles into the
---   day strings, close and amend candles, refresh the lists, append events, move the offsets. Everything is
---   read and checked before the first write, because an error in a script rolls nothing back.
--- KEYS: 1 partition's meta HASH; 2 its instruments HASH; 3 its closed STREAM;
---   4… key stems, one a group; a group is one instrument's rows of one session day, ascending by date
+--   day strings, close and amend candles, mark gaps, refresh the lists, append events, move the offsets.
+--   Everything is read and checked before the first write, because an error in a script rolls nothing back.
+-- KEYS: 1 partition's meta HASH; 2 its instruments HASH; 3 its closed STREAM; 4 its gaps STREAM;
+--   5… key stems, one a group; a group is one instrument's rows of one session day, ascending by date
 -- ARGV: 1 owner token; 2 JSON [[producer, from, to], …] offsets in ticks; 3 JSON {counter: increment};
 --   4 groups, packed: date YYYYMMDD u32, first minute of the day and slots u16 (minutes), name length u8 and
---     bytes; 5 rows, packed, ascending by group and minute, 88 bytes each (model.ROW);
+--     bytes; 5 rows, packed, 88 bytes each (model.ROW), ascending by group and minute, a group's gap marks last;
 --   6 JSON {date: [expiry of its lists, expiry of its day string]} (epoch ms as text);
 --   7 expiry of lists of days gone by (epoch ms); 8 stream entries older than this go (epoch ms);
---   9 and 10 suffix of the latest and of the confirmed list
+--   9 and 10 suffix of the latest and of the confirmed list; 11 JSON [[producer, first and last event time
+--   (epoch ms), reason, instrument or '', ticks missing or -1], …] gaps to record
 -- Returns: {candles closed, candles amended}
--- Errors: FENCED another owner holds the partition; OFFSET a batch doesn't continue its producer's offset;
+-- Errors: LOST another owner holds the partition; OFFSET a batch doesn't continue its producer's offset;
 --   BADKEY a key holds something that isn't ours; BADROW a minute isn't in its group's hours
 
-local meta_key, instruments_key, closed_key = KEYS[1], KEYS[2], KEYS[3]
+local meta_key, instruments_key, closed_key, gaps_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local owner, offsets, counters = ARGV[1], cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
 local groups, rows = ARGV[4], ARGV[5]
 local expiries, past_expire_at_ms, trim_before_ms = cjson.decode(ARGV[6]), ARGV[7], ARGV[8]
-local latest_suffix, confirmed_suffix = ARGV[9], ARGV[10]
+local latest_suffix, confirmed_suffix, gaps = ARGV[9], ARGV[10], cjson.decode(ARGV[11])
 
-local FIRST_STEM = 4
+local FIRST_STEM = 5
 local GROUP_FORMAT, ROW_FORMAT, ROW_SIZE = '<I4I2I2Bc0', '<I2I2I4' .. string.sub(RECORD_FORMAT, 2), 88
 local ROW_MINUTE, ROW_KIND, ROW_GROUP, IN_ROW = 1, 2, 3, 3
-local CLOSE_ORDER, NOWHERE = 1, math.huge
+local CLOSE_ORDER, GAP_MARK, NOWHERE = 1, 2, math.huge
 
 check_type(meta_key, 'hash')
 check_type(instruments_key, 'hash')
 check_type(closed_key, 'stream')
+check_type(gaps_key, 'stream')
 local holder = call('HGET', meta_key, 'owner')
 if holder ~= owner then
-  return redis.error_reply('FENCED partition is held by ' .. tostring(holder))
+  return redis.error_reply('LOST partition is held by ' .. (holder or 'nobody'))
 end
 for _, range in ipairs(offsets) do
   local committed = tonumber(call('HGET', meta_key, 'offset:' .. range[1]) or '0')
@@ -87,8 +89,9 @@ local function changed(record)
 end
 
 -- A new session day of an instrument: its running candle of the day before is closed, and that day's lists
--- are its own no more. A day older than the newest one is superseded from the start.
-local function begin_day(key, stem, date, first_minute, slots, expire_at_ms)
+-- are its own no more. A day older than the newest one is superseded from the start, and none is made for gap
+-- marks only.
+local function begin_day(key, stem, date, first_minute, slots, expire_at_ms, only_marks)
   local superseded = 0
   local newest_date = newest_dates[stem]
   if not newest_date then
@@ -97,6 +100,7 @@ local function begin_day(key, stem, date, first_minute, slots, expire_at_ms)
   end
   newest_dates[stem] = max(newest_date, date)
   if newest_date > date then
+    if only_marks then return nil end
     superseded = 1
   elseif newest_date > 0 and newest_date < date then
     local previous_key = stem .. integer(newest_date)
@@ -115,12 +119,12 @@ local function begin_day(key, stem, date, first_minute, slots, expire_at_ms)
     stem, expire_at_ms)
 end
 
-local function load_day(stem, date, first_minute, slots, expire_at_ms)
+local function load_day(stem, date, first_minute, slots, expire_at_ms, only_marks)
   local key = stem .. integer(date)
   local day = days[key]
   if not day then
     local header = read_header(key)
-    if not header then return begin_day(key, stem, date, first_minute, slots, expire_at_ms) end
+    if not header then return begin_day(key, stem, date, first_minute, slots, expire_at_ms, only_marks) end
     day = add_day(header, stem, expire_at_ms)
   end
   -- The calendar's hours of this day grew since the string was made: make room in front and behind.
@@ -231,7 +235,6 @@ local function apply_row(day, slot, row)
       if day.open >= 0 then close(day, day.open) end
     end
     day.newest, day.changed = slot, true
-    day.records[slot] = empty_record()
   end
   local record = record_of(day, slot)
   local high_before, row_low = record[VOLUME_HIGH], row[VOLUME_LOW + IN_ROW]
@@ -247,6 +250,15 @@ local function apply_row(day, slot, row)
   end
 end
 
+-- Ticks of this minute are missing: its candle, there or to come, says so, and nothing else of it changes.
+local function mark_gap(day, slot, row)
+  local record = record_of(day, slot)
+  if bit.band(record[FLAGS], GAP) ~= 0 then return end
+  record[FLAGS] = bit.bor(record[FLAGS], GAP)
+  if record[PHASE] == 0 then record[PHASE] = row[PHASE + IN_ROW] end
+  changed(record)
+end
+
 local group_at, group, day = 1, -1, nil
 for row_at = 1, #rows, ROW_SIZE do
   local row = {unpack_struct(ROW_FORMAT, rows, row_at)}
@@ -255,17 +267,20 @@ for row_at = 1, #rows, ROW_SIZE do
     local date, first_minute, slots, name
     date, first_minute, slots, name, group_at = unpack_struct(GROUP_FORMAT, groups, group_at)
     local expiry = expiries[integer(date)]
-    day = load_day(KEYS[FIRST_STEM + group], date, first_minute, slots, expiry[1])
-    day.name, day.history_expire_at_ms = name, expiry[2]
+    day = load_day(KEYS[FIRST_STEM + group], date, first_minute, slots, expiry[1], row[ROW_KIND] == GAP_MARK)
+    if day then day.name, day.history_expire_at_ms = name, expiry[2] end
   end
-  local slot = row[ROW_MINUTE] - day.first_minute
-  if row[ROW_KIND] ~= CLOSE_ORDER and (slot < 0 or slot >= day.slots) then
-    return redis.error_reply('BADROW minute ' .. row[ROW_MINUTE] .. ' is outside the hours of ' .. day.key)
-  end
-  if row[ROW_KIND] ~= CLOSE_ORDER then
-    apply_row(day, slot, row)
-  elseif slot >= 0 and slot == day.open then
-    close(day, slot)
+  if day then
+    local slot, kind = row[ROW_MINUTE] - day.first_minute, row[ROW_KIND]
+    if kind == CLOSE_ORDER then
+      if slot >= 0 and slot == day.open then close(day, slot) end
+    elseif slot < 0 or slot >= day.slots then
+      return redis.error_reply('BADROW minute ' .. row[ROW_MINUTE] .. ' is outside the hours of ' .. day.key)
+    elseif kind == GAP_MARK then
+      mark_gap(day, slot, row)
+    else
+      apply_row(day, slot, row)
+    end
   end
 end
 
@@ -329,9 +344,16 @@ for _, day in ipairs(day_order) do
   end
 end
 write_events(closed_key, trim_before_ms, events)
-for _, range in ipairs(offsets) do
-  call('HSET', meta_key, 'offset:' .. range[1], integer(range[3]))
+for _, gap in ipairs(gaps) do
+  call('XADD', gaps_key, 'MINID', '~', trim_before_ms, '*', 'producer', gap[1], 'from_ms', integer(gap[2]),
+    'to_ms', integer(gap[3]), 'reason', gap[4], 'instrument', gap[5], 'missing', integer(gap[6]))
 end
+local standing = {'committed_ms', integer(server_time_ms())}
+for _, range in ipairs(offsets) do
+  standing[#standing + 1] = 'offset:' .. range[1]
+  standing[#standing + 1] = integer(range[3])
+end
+call('HSET', meta_key, unpack(standing))
 if closed_count > 0 then call('HINCRBY', meta_key, 'closed', closed_count) end
 if amended_count > 0 then call('HINCRBY', meta_key, 'amended', amended_count) end
 for counter, increment in pairs(counters) do

@@ -22,8 +22,7 @@ local record = read_record(day, slot)
 record[FLAGS] = bit.bor(record[FLAGS], FINAL)
 day.open, day.confirmed = -1, slot
 local ttl_ms = call('PTTL', stem .. latest_suffix)
-local now = call('TIME')
-local expire_at_ms = integer(now[1] * 1000 + math.floor(now[2] / 1000) + (ttl_ms > 0 and ttl_ms or DAY_MS))
+local expire_at_ms = integer(server_time_ms() + (ttl_ms > 0 and ttl_ms or DAY_MS))
 local code, event = minute_code(day.first_minute + slot), event_value(day, slot, record)
 
 call('SETRANGE', day.key, 0, pack_header(day))

@@ -10,7 +10,7 @@ local HEADER_SIZE = 40
 local RECORD_FORMAT = '<ddddi8i8i8i8I4I2I2I2BBI4'
 local RECORD_SIZE = 80
 local MAGIC, VERSION = 'RI', 1
-local FINAL, NO_MINUTE = 1, 65535
+local FINAL, GAP, NO_MINUTE = 1, 2, 65535
 
 -- Places of the fields in an unpacked record.
 local OPEN, HIGH, LOW, CLOSE, VOLUME, OI, VOLUME_LOW, VOLUME_HIGH = 1, 2, 3, 4, 5, 6, 7, 8
@@ -48,6 +48,11 @@ end
 
 local function integer(number)
   return format('%.0f', number)
+end
+
+local function server_time_ms()
+  local now = call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
 end
 
 local function volume_text(record)

@@ -30,7 +30,12 @@ class StoreUnreachableError(StoreError):
 
 
 class FencedError(StoreError):
-    """This owner has been replaced: another incarnation holds the partition now."""
+    """This owner has been replaced for good: one that claimed later holds the partition."""
+
+
+class OwnerLostError(StoreError):
+    """A commit was refused because the store names another owner: claiming tells whether for good, or only
+    because the store went back to an earlier state."""
 
 
 class OffsetError(StoreError):
@@ -41,6 +46,10 @@ class JournalError(RayIngestError):
     """The journal's folder can't be used, or what is asked for isn't in it."""
 
     exit_code = 7
+
+
+class JournalBusyError(JournalError):
+    """Another process writes this journal now; the same call may succeed once it has ended."""
 
 
 class UnknownInstrumentError(RayIngestError):

@@ -6,6 +6,7 @@ normalised; prices are float64.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
@@ -160,9 +161,10 @@ cumulative volume, 1 when a newer day exists, highest cumulative volume of all m
 lowest of the day."""
 
 ROW = np.dtype([("minute", "<u2"), ("kind", "<u2"), ("group", "<u4"), *CANDLE.descr])
-"""One row of a commit, 88 bytes: a partial candle of one instrument and minute of the day (IST), `kind` 0, or
-the order to close that minute, `kind` 1. In a partial candle `volume` is the tape's traded quantity (-1 where
-the feed sends cumulative volume or none), and `ticks` is 0 in a phase that makes no candles."""
+"""One row of a commit, 88 bytes: a partial candle of one instrument and minute of the day (IST), `kind` 0,
+the order to close that minute, `kind` 1, or the mark of a gap in it, `kind` 2. In a partial candle `volume`
+is the tape's traded quantity (-1 where the feed sends cumulative volume or none), and `ticks` is 0 in a phase
+that makes no candles."""
 
 DAY_MAGIC = b"RI"
 DAY_VERSION = 1
@@ -196,6 +198,14 @@ class TickColumns:
             self.oi[rows],
             self.receive_time_ms[rows],
         )
+
+
+def joined(blocks: Sequence[TickColumns]) -> TickColumns:
+    """One or more blocks of a feed as one, in their order."""
+    if len(blocks) == 1:
+        return blocks[0]
+    names = TickColumns.__slots__
+    return TickColumns(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
 
 
 def minute_code(minute_of_day: int) -> int:

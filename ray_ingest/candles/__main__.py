@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import fields
 from datetime import datetime
+from math import inf
 from pathlib import Path
 
 import polars as pl
@@ -72,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
             form = ranged.add_mutually_exclusive_group()
             form.add_argument("--csv", action="store_true", help="comma-separated values")
             form.add_argument("--json", action="store_true", help="one JSON object a line")
+    gaps = commands.add_parser("gaps", help="intervals in which ticks are known to be missing")
+    gaps.add_argument("--start", help="only those that last until then or longer; as for history")
+    gaps.add_argument("--end", help="only those that began before it")
+    gaps.set_defaults(command=_gaps)
     closing = commands.add_parser("force-close", help="make the running candle final now")
     closing.add_argument("instrument", metavar="INSTRUMENT", help="such as 'NSE_FO|8765'")
     closing.set_defaults(command=_force_close)
@@ -95,6 +100,9 @@ def _newest(candles: Candles, arguments: argparse.Namespace) -> None:
     rows = [candle for candle in found.values() if candle is not None]
     if sys.stdout.isatty():
         Console().print(latest_table(rows))
+        oldest_s = max((candles.age_s(candle.instrument) for candle in rows), default=inf)
+        if oldest_s < inf:
+            print(f"last committed {oldest_s:.1f} s ago")
         return
     print("\t".join(field.name for field in fields(Candle)))
     for candle in rows:
@@ -112,6 +120,12 @@ def _history(candles: Candles, arguments: argparse.Namespace) -> None:
         Console().print(history_table(frame))
     else:
         print(text.write_csv(separator="\t"), end="")
+
+
+def _gaps(candles: Candles, arguments: argparse.Namespace) -> None:
+    frame = candles.gaps(arguments.start, arguments.end)
+    shown = frame.with_columns(pl.col("start", "end").dt.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"))
+    print(shown.write_csv(separator="\t"), end="")
 
 
 def _chart(candles: Candles, arguments: argparse.Namespace) -> None:

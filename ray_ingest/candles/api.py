@@ -3,56 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
 from datetime import date, datetime
-from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar, overload
+from typing import Self, overload
 
 import polars as pl
-import redis
 from redis.exceptions import RedisError
 
 from ray_ingest.candles.follow import closed_candles, stream_positions
-from ray_ingest.candles.ranges import dates_between, day_at, day_bounds_ms, instant_ms, minute_of_day
+from ray_ingest.candles.gaps import gaps_frame
+from ray_ingest.candles.last_seen import LastSeen
+from ray_ingest.candles.one_line import one_line, one_line_errors
+from ray_ingest.candles.ranges import (
+    dates_between,
+    day_at,
+    day_bounds_ms,
+    instant_ms,
+    minute_of_day,
+    range_ms,
+)
 from ray_ingest.candles.reader import DayReader, SlotOf, confirmed_slot, latest_slot
 from ray_ingest.core.instruments import split_name
 from ray_ingest.core.partition import partition_of
-from ray_ingest.errors import ConfigError, StoreError
+from ray_ingest.errors import ConfigError, StoreError, StoreUnreachableError
+from ray_ingest.journal.producer import default_journal_dir
+from ray_ingest.journal.reader import JournalReader
 from ray_ingest.model import date_number, day_of
 from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
 from ray_ingest.store.force_close import force_close
 from ray_ingest.store.keys import Keys
 from ray_ingest.store.records import Candle, Day, candle_frame, candle_of
-from ray_ingest.store.redis import connect, store_error, with_password
+from ray_ingest.store.redis import connect, with_password
 from ray_ingest.store.registry import Known, Registry
 from ray_ingest.store.scripts import Scripts, script_texts
 
 INTERVALS = ("1m",)
 LONGEST_BLOCK_MS = 5_000  # the client gives up waiting for a reply then
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-@contextmanager
-def _one_line(client: redis.Redis) -> Iterator[None]:
-    """The library's errors as ours, which a person can act on."""
-    try:
-        yield
-    except RedisError as error:
-        raise store_error(client, error) from None
-
-
-def _one_line_errors(method: Callable[Concatenate[Candles, P], R]) -> Callable[Concatenate[Candles, P], R]:
-    @wraps(method)
-    def call(self: Candles, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with _one_line(self._client):
-            return method(self, *args, **kwargs)
-
-    return call
 
 
 class Candles:
@@ -64,13 +52,19 @@ class Candles:
     """
 
     def __init__(
-        self, url: str | None = None, *, prefix: str = "", data_dir: Path | str | None = None
+        self,
+        url: str | None = None,
+        *,
+        prefix: str = "",
+        data_dir: Path | str | None = None,
+        journal_dir: Path | str | None = None,
     ) -> None:
         """Connect to the store at `url` (redis://, rediss:// or unix://), its keys beginning with `prefix`.
 
         A password may come from RAY_INGEST_REDIS_PASSWORD. Without a url it is the embedded store in
-        `data_dir`, by default the user's own, which is started if it isn't running. Raises ConfigError for
-        a bad url, and when both are given.
+        `data_dir`, by default the user's own, which is started if it isn't running. `ticks` reads journals
+        in `journal_dir`, by default the user's own. Raises ConfigError for a bad url, and for both a url and
+        a data_dir.
         """
         if url is not None and data_dir is not None:
             raise ConfigError("give either a url or a data_dir, not both: a data_dir is of an embedded store")
@@ -81,9 +75,11 @@ class Candles:
         self._url = url = with_password(url, os.environ)
         self._client = connect(url)
         self._keys = Keys(prefix)
+        self._journals = JournalReader(Path(journal_dir or default_journal_dir()))
         self._registry = Registry(self._client, self._keys)
         self._scripts = Scripts(self._client, script_texts())
         self._reader = DayReader(self._client, self._registry, self._scripts)
+        self._last_seen = LastSeen()
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -101,7 +97,7 @@ class Candles:
         if self._server:
             self._server.close()
 
-    @_one_line_errors
+    @one_line_errors
     def instruments(self) -> list[str]:
         """All instruments the store knows, as their feeds wrote them, sorted."""
         return self._registry.names()
@@ -113,7 +109,8 @@ class Candles:
     def latest(self, instruments: str | Iterable[str]) -> Candle | dict[str, Candle | None] | None:
         """The newest candle: the running one, or the last closed one while no newer has begun.
 
-        Of a list: a dict by the names given, read in bulk. None where there is none yet.
+        Of a list: a dict by the names given, read in bulk. None where there is none yet. While the store
+        can't be reached it is what this object read last, its age in `stale_s`, if it has read all of them.
         """
         return self._newest(instruments, latest_slot)
 
@@ -125,7 +122,7 @@ class Candles:
         """The last closed candle, of today or of the last session day; otherwise like `latest`."""
         return self._newest(instruments, confirmed_slot)
 
-    @_one_line_errors
+    @one_line_errors
     def candle(self, instrument: str, timestamp: datetime | str) -> Candle | None:
         """The candle of the minute that holds `timestamp` (without an offset: IST); None if there is none."""
         moment_ms = instant_ms(timestamp)
@@ -133,7 +130,7 @@ class Candles:
         day = self._reader.day(known, date_number(day_at(moment_ms)))
         return day.candle(known.name, moment_ms) if day else None
 
-    @_one_line_errors
+    @one_line_errors
     def history(
         self,
         instrument: str,
@@ -156,18 +153,55 @@ class Candles:
                 return candle_frame([], 0, 0)
             return candle_frame([day], *day_bounds_ms(day_of(day.header.date)))
         known = self._known(instrument, fresh=end is None)
-        end_ms = day_bounds_ms(day_of(known.date))[1] if end is None else instant_ms(end)
-        start_ms = day_bounds_ms(day_at(end_ms - 1))[0] if start is None else instant_ms(start)
+        start_ms, end_ms = range_ms(start, end, known.date)
         minutes = minute_of_day(start_ms), minute_of_day(end_ms - 1) + 1
         days = self._reader.days(known, dates_between(start_ms, end_ms), *minutes)
         return candle_frame(days, start_ms, end_ms)
 
-    @_one_line_errors
+    @one_line_errors
+    def ticks(
+        self,
+        instrument: str,
+        start: datetime | date | str | None = None,
+        end: datetime | date | str | None = None,
+    ) -> pl.DataFrame:
+        """The instrument's ticks in this machine's journals, with event times in [start, end), the range as
+        for `history`; in `TICKS_SCHEMA`, by producer, then in the order they came. A missing integer is null,
+        `receive_time_ms` is when the tick was written. Empty where no journal has any.
+
+        Raises JournalError for a damaged journal.
+        """
+        known = self._known(instrument, fresh=end is None)
+        return self._journals.ticks(*split_name(known.name), *range_ms(start, end, known.date))
+
+    @one_line_errors
+    def gaps(
+        self, start: datetime | date | str | None = None, end: datetime | date | str | None = None
+    ) -> pl.DataFrame:
+        """Intervals touching [start, end) in which ticks are known to be missing, ascending: `GAPS_SCHEMA`.
+
+        The store keeps them as long as closed events; candles carry their `gap` for good. Raises ConfigError
+        for what is no time.
+        """
+        bounds = (None if bound is None else instant_ms(bound) for bound in (start, end))
+        streams = [self._keys.gaps(partition) for partition in range(self._registry.partitions())]
+        return gaps_frame(self._client, streams, *bounds)
+
+    @one_line_errors
+    def age_s(self, instrument: str) -> float:
+        """Seconds since the instrument's partition last committed, by the server's clock.
+
+        An owner commits when it has ticks or a minute is over, so a quiet market grows old as well. Infinite
+        in a store that an older version wrote.
+        """
+        return self._registry.committed_age_s(instrument)
+
+    @one_line_errors
     def day(self, instrument: str, session: date | str) -> Day | None:
         """A session day as it lies in the store, for numpy: its header and all its minutes' records."""
         return self._reader.day(self._known(instrument), date_number(day_at(instant_ms(session))))
 
-    @_one_line_errors
+    @one_line_errors
     def force_close(self, instrument: str) -> Candle | None:
         """Make the running candle final now and return it; None when none runs.
 
@@ -180,7 +214,7 @@ class Candles:
         event = force_close(self._scripts, self._keys, partition, known.stem)
         return candle_of(known.name, *event) if event else None
 
-    @_one_line_errors
+    @one_line_errors
     def follow(
         self, instruments: Iterable[str] | None = None, *, from_id: str = "$", block_ms: int = 1_000
     ) -> Generator[Candle, None, None]:
@@ -207,7 +241,7 @@ class Candles:
     def _follow(
         self, positions: dict[str, str], stems: frozenset[str] | None, block_ms: int
     ) -> Generator[Candle, None, None]:
-        with _one_line(self._client), connect(self._url, pool_size=1) as client:
+        with one_line(self._client), connect(self._url, pool_size=1) as client:
             try:
                 yield from closed_candles(
                     client, self._registry, positions, stems, block_ms, lambda: not self._closed
@@ -216,14 +250,21 @@ class Candles:
                 if not self._closed:  # an embedded store may have stopped under a waiting read
                     raise
 
-    @_one_line_errors
     def _newest(
         self, instruments: str | Iterable[str], slot_of: SlotOf
     ) -> Candle | dict[str, Candle | None] | None:
-        if isinstance(instruments, str):
-            return self._reader.newest([instruments], slot_of)[0]
-        names = list(instruments)
-        return dict(zip(names, self._reader.newest(names, slot_of), strict=True))
+        names = [instruments] if isinstance(instruments, str) else list(instruments)
+        try:
+            with one_line(self._client):
+                candles = self._reader.newest(names, slot_of)
+        except StoreUnreachableError:
+            recalled = self._last_seen.recall(slot_of, names)
+            if recalled is None or self._closed:
+                raise
+            candles = recalled
+        else:
+            self._last_seen.remember(slot_of, names, candles)
+        return candles[0] if isinstance(instruments, str) else dict(zip(names, candles, strict=True))
 
     def _known(self, instrument: str, *, fresh: bool = False) -> Known:
         return self._registry.find([instrument], fresh=fresh)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from ray_ingest.errors import ConfigError
-from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, date_number
+from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, date_number, day_of
 from ray_ingest.store.records import IST
 
 DAY_MS = DAY_MINUTES * MINUTE_MS
@@ -46,6 +46,16 @@ def day_at(instant: int) -> int:
 def minute_of_day(instant: int) -> int:
     """The IST minute of the day that holds the epoch ms `instant`."""
     return (instant + IST_OFFSET_MS) % DAY_MS // MINUTE_MS
+
+
+def range_ms(
+    start: datetime | date | str | None, end: datetime | date | str | None, newest_date: int
+) -> tuple[int, int]:
+    """[start, end) in epoch ms. Without `end` it goes through the newest session day (YYYYMMDD); without
+    `start` it is the one day in which `end` lies or which it ends. Raises ConfigError as `instant_ms`."""
+    end_ms = day_bounds_ms(day_of(newest_date))[1] if end is None else instant_ms(end)
+    start_ms = day_bounds_ms(day_at(end_ms - 1))[0] if start is None else instant_ms(start)
+    return start_ms, end_ms
 
 
 def dates_between(start_ms: int, end_ms: int) -> list[int]:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ray_ingest.core.calendar import UNKNOWN, Calendar
 from ray_ingest.core.instruments import Instrument, name_fault, sanitise
-from ray_ingest.model import Source
+from ray_ingest.core.partition import partition_of
+from ray_ingest.model import ALL_INSTRUMENTS, Source
 
 NEVER_MS = 2**62
 
@@ -31,11 +32,14 @@ class Directory:
     """Instruments by number, as growing columns.
 
     `class_index` is the calendar's, `fault` a code of `REASONS`, `open_end_ms` the end of the running
-    candle's minute (`NEVER_MS`: none runs). Numbers are given in order of first sight and never change.
+    candle's minute (`NEVER_MS`: none runs), `own` whether it is of this owner's partition: producers name all
+    of theirs. Numbers are given in order of first sight and never change.
     """
 
-    def __init__(self, calendar: Calendar) -> None:
+    def __init__(self, calendar: Calendar, partition: int = 0, partitions: int = 1) -> None:
         self._calendar = calendar
+        self._partition = partition
+        self._partitions = partitions
         self._numbers: dict[tuple[str, str], int] = {}
         self._tokens: dict[tuple[str, str], str] = {}
         self.instruments: list[Instrument] = []
@@ -45,6 +49,7 @@ class Directory:
         self.class_index: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.fault: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.open_end_ms: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.own: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
 
     def __len__(self) -> int:
         return len(self.instruments)
@@ -107,6 +112,8 @@ class Directory:
         self.class_index = np.append(self.class_index, np.uint8(class_index))
         self.fault = np.append(self.fault, np.uint8(fault))
         self.open_end_ms = np.append(self.open_end_ms, np.int64(self._stored_end(entry)))
+        own = partition_of(entry.exchange, entry.token, self._partitions) == self._partition
+        self.own = np.append(self.own, np.bool_(own))
         self.any_fault = self.any_fault or bool(fault)
         return len(self.instruments) - 1
 
@@ -121,6 +128,11 @@ class ProducerNames:
 
     def __len__(self) -> int:
         return len(self.number)
+
+    def cover(self, instrument: npt.NDArray[np.uint32]) -> bool:
+        """Whether all of a producer's ids are known; a gap note's `ALL_INSTRUMENTS` is none."""
+        unknown = instrument >= len(self)
+        return not unknown.any() or bool((instrument[unknown] == ALL_INSTRUMENTS).all())
 
     def extend(self, start: int, entries: Iterable[tuple[str, str, str]]) -> None:
         """Learn (exchange, token, source) of ids from `start` on; those known already are passed over, and

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from ray_ingest.core.aggregate import PartialCandles, PlacedTicks, aggregate, combine
 from ray_ingest.core.calendar import Calendar
 from ray_ingest.core.directory import REASONS, Directory, ProducerNames
+from ray_ingest.core.gap_marks import GAP_MARK, Gap, GapMarks
+from ray_ingest.core.gaps import is_note
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, ROW, TICK, Phase
 
 CLOSE_ORDER = 1
@@ -20,7 +22,7 @@ _HOLIDAY, _OUTSIDE = REASONS.index("holiday"), REASONS.index("outside_session")
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Consecutive ticks (TICK rows) of one producer that wait for a commit."""
+    """Consecutive ticks and gap notes (TICK rows) of one producer that wait for a commit."""
 
     producer: str
     names: ProducerNames
@@ -29,14 +31,16 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlan:
-    """k rows ascending by (group, minute, kind), the (instrument number, day) of each group, counters to
-    raise in the store (`count:<producer>:<reason or phase>`), and the number of ticks behind it all."""
+    """k rows ascending by (group, minute, kind), a group's gap marks last, the (instrument number, day) of
+    each group, counters to raise in the store (`count:<producer>:` and a reason, a phase or `gap_notes`), the
+    number of ticks behind it all, and gaps to record."""
 
     rows: npt.NDArray[np.void]
     group_instrument: npt.NDArray[np.int64]
     group_day: npt.NDArray[np.int64]
     counters: dict[str, int]
     ticks: int
+    gaps: list[Gap]
 
 
 class Coalescer:
@@ -54,8 +58,8 @@ class Coalescer:
         self.clear()
 
     def __len__(self) -> int:
-        """Ticks taken."""
-        return self._ticks
+        """Ticks and gap notes taken."""
+        return self._ticks + len(self._gap_marks.gaps)
 
     def clear(self) -> None:
         """Forget everything taken."""
@@ -63,6 +67,7 @@ class Coalescer:
         self._pending_ticks = self._ticks = 0
         self._parts: list[PartialCandles] = []
         self._counters: Counter[str] = Counter()
+        self._gap_marks = GapMarks(self._directory, self._calendar)
 
     def take(self, pending: Pending) -> None:
         """More ticks, later than those before in their producer's sequence."""
@@ -74,7 +79,8 @@ class Coalescer:
 
     def plan(self, watermark_ms: int) -> FlushPlan:
         """A commit of everything taken, which also closes every minute the watermark has passed. Updates the
-        directory's running candles as if it had been applied, and starts afresh."""
+        directory's running candles as if it had been applied, and starts afresh. A gap closes nothing and
+        runs nothing."""
         self._aggregate()
         partial = combine(self._parts)
         instrument, day, rows = partial.instrument, partial.day, partial.rows
@@ -90,23 +96,46 @@ class Coalescer:
             rows = np.concatenate((rows, closing))
             instrument = np.concatenate((instrument, due.instrument))
             day = np.concatenate((day, number // DAY_MINUTES))
-            order = np.lexsort((rows["kind"], rows["minute"], day, instrument))
+        marks = self._gap_marks.rows()
+        if len(marks[0]):
+            instrument, day, rows = (
+                np.concatenate(both) for both in zip((instrument, day, rows), marks, strict=True)
+            )
+        if len(due.instrument) or len(marks[0]):
+            kind = rows["kind"]
+            order = np.lexsort((kind, rows["minute"], kind == GAP_MARK, day, instrument))
             rows, instrument, day = rows[order], instrument[order], day[order]
         first = np.ones(len(rows), np.bool_)
         first[1:] = (instrument[1:] != instrument[:-1]) | (day[1:] != day[:-1])
         rows["group"] = np.cumsum(first) - 1
-        plan = FlushPlan(rows, instrument[first], day[first], dict(self._counters), self._ticks)
+        plan = FlushPlan(
+            rows, instrument[first], day[first], dict(self._counters), self._ticks, self._gap_marks.gaps
+        )
         self.clear()
         return plan
 
     def _aggregate(self) -> None:
         """Turn pending ticks into partial candles, placed in their session; others are counted."""
         placed = [
-            self._place(producer, names, ticks) for producer, names, ticks in _by_producer(self._pending)
+            self._place(producer, names, self._without_notes(producer, names, ticks))
+            for producer, names, ticks in _by_producer(self._pending)
         ]
         self._pending, self._pending_ticks = [], 0
         merged = placed[0] if len(placed) == 1 else _joined(placed)
         self._parts.append(aggregate(merged, self._calendar.candle_mask))
+
+    def _without_notes(
+        self, producer: str, names: ProducerNames, ticks: npt.NDArray[np.void]
+    ) -> npt.NDArray[np.void]:
+        """The ticks among `ticks`; gap notes are kept as marks."""
+        if not ticks["flags"].any():
+            return ticks
+        noted = is_note(ticks)
+        number = int(np.count_nonzero(noted))
+        self._gap_marks.take(producer, names, ticks[noted])
+        self._counters[f"count:{producer}:gap_notes"] += number
+        self._ticks -= number
+        return ticks[~noted]
 
     def _place(self, producer: str, names: ProducerNames, ticks: npt.NDArray[np.void]) -> PlacedTicks:
         """Where the ticks of one producer belong; those that belong nowhere are counted and left out."""

@@ -21,12 +21,21 @@ class Intake:
         """An intake with nothing under way."""
         return cls(committed, committed, committed)
 
-    def accept(self, start: int, count: int) -> slice | None:
-        """Which of `count` ticks from offset `start` are new; None when ticks before them are missing."""
-        if start > self.accepted:
+    @property
+    def waiting(self) -> bool:
+        """Whether a commit would move the producer's offset; it may do so without any tick."""
+        return self.accepted > self.committed
+
+    def accept(self, start: int, count: int, oldest: int = 0) -> slice | None:
+        """Which of `count` ticks from offset `start` are new; None when ticks before them are missing.
+
+        Those before offset `oldest` aren't: they are past getting, and the sequence goes on from there.
+        """
+        expected = max(self.accepted, oldest)
+        if start > expected:
             return None
-        known = min(self.accepted - start, count)
-        self.accepted = max(self.accepted, start + count)
+        known = min(expected - start, count)
+        self.accepted = max(expected, start + count)
         return slice(known, count)
 
     def begin(self) -> tuple[int, int]:

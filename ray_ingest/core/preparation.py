@@ -13,7 +13,7 @@ from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.core.normalise import normalise
 from ray_ingest.core.partition import partition_of
 from ray_ingest.core.repeats import RepeatFilter
-from ray_ingest.model import TickColumns
+from ray_ingest.model import ALL_INSTRUMENTS, TickColumns
 
 
 @dataclass(slots=True)
@@ -59,6 +59,19 @@ class Preparation:
             passing = self._filter.passing(ticks)
             counts.filtered += len(ticks) - int(np.count_nonzero(passing))
             ticks = ticks[passing]
+        return self._shares(ticks)
+
+    def remember(self, ticks: npt.NDArray[np.void]) -> None:
+        """These TICK rows were sent before: a repeat of the last of an instrument is one."""
+        self._repeats.fresh(ticks)
+
+    def shares_of_notes(self, notes: npt.NDArray[np.void]) -> list[npt.NDArray[np.void]]:
+        """Each partition's gap notes (TICK rows): those of its instruments, and those of all."""
+        of_all = notes["instrument"] == ALL_INSTRUMENTS
+        shares = self._shares(notes[~of_all])
+        return [np.concatenate((share, notes[of_all])) for share in shares]
+
+    def _shares(self, ticks: npt.NDArray[np.void]) -> list[npt.NDArray[np.void]]:
         if self._partitions == 1:
             return [ticks]
         owner = self._owners()[ticks["instrument"]]

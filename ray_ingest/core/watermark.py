@@ -26,10 +26,14 @@ class _Producer:
 
 
 class Watermark:
-    """The least of the live producers' newest event times, less a lateness; it never falls."""
+    """The least of the live producers' newest event times, less a lateness; between resets it never falls."""
 
     def __init__(self, settings: WatermarkSettings) -> None:
         self._settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was heard: the store went back, and producers send again what it lost."""
         self._producers: dict[str, _Producer] = {}
         self._any_ended = False
         self._value_ms = 0

@@ -32,7 +32,7 @@ class GroupCache:
             self._groups.get(pair) or self._build(*pair)
             for pair in zip(plan.group_instrument.tolist(), plan.group_day.tolist(), strict=True)
         ]
-        return Flush(offsets, plan.counters, groups, plan.rows)
+        return Flush(offsets, plan.counters, groups, plan.rows, plan.gaps)
 
     def _build(self, instrument: int, day: int) -> Group:
         entry = self._directory.instruments[instrument]

@@ -97,6 +97,10 @@ class EmbeddedServer:
         atexit.register(server._close_at_exit)
         return server
 
+    def is_alive(self) -> bool:
+        """Whether the server's process runs, answering or not: a look at a lock, some ten microseconds."""
+        return self._server_lock.is_held_elsewhere()
+
     def ensure_alive(self, timeout_s: float = 30) -> bool:
         """Start the server again if it died under us: True when it had. Raises StoreError as `attach`."""
         deadline = time.monotonic() + timeout_s

@@ -47,7 +47,7 @@ class Keys:
         return f"{self.prefix}ray_ingest:partitions"
 
     def meta(self, partition: int) -> str:
-        """HASH: `owner`, `epoch`, and `offset:…`, `since:…`, `count:…` of each producer."""
+        """HASH: `owner`, `epoch`, `committed_ms`, and `offset:…`, `since:…`, `count:…` of each producer."""
         return f"{self.prefix}ray_ingest:meta:{partition}"
 
     def instruments(self, partition: int) -> str:
@@ -57,3 +57,7 @@ class Keys:
     def closed(self, partition: int) -> str:
         """STREAM of closed and amended candles."""
         return f"{self.prefix}ray_ingest:closed:{partition}"
+
+    def gaps(self, partition: int) -> str:
+        """STREAM of intervals in which ticks are known to be missing."""
+        return f"{self.prefix}ray_ingest:gaps:{partition}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,7 +16,8 @@ import redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from ray_ingest.errors import StoreError
+from ray_ingest.core.gap_marks import Gap
+from ray_ingest.errors import OwnerLostError, StoreError
 from ray_ingest.store.expiry import Expiry
 from ray_ingest.store.keys import CONFIRMED, LATEST, Keys
 from ray_ingest.store.redis import store_error
@@ -53,6 +54,16 @@ class Claim:
     instruments: dict[str, Registered]
 
 
+class StoredStanding(NamedTuple):
+    """A producer's committed offset, when it was first heard of (epoch ms: now, if it is new), and how many
+    candles the partition has closed and amended since it exists."""
+
+    committed: int
+    since_ms: int
+    closed: int
+    amended: int
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """One instrument's session day in a commit: key stem, name, IST day from 1970-01-01, date YYYYMMDD, and
@@ -74,21 +85,24 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """One commit: offset ranges (producer, from, to), counters to raise, groups, and `ROW` rows whose
-    `group` numbers the groups, ascending by group and minute; one stem's groups ascend by date."""
+    """One commit: offset ranges (producer, from, to), counters to raise, groups, `ROW` rows whose `group`
+    numbers the groups, ascending by group and minute with a group's gap marks last, and gaps to record; one
+    stem's groups ascend by date."""
 
     offsets: Sequence[tuple[str, int, int]]
     counters: Mapping[str, int]
     groups: Sequence[Group]
     rows: npt.NDArray[np.void]
+    gaps: Sequence[Gap] = ()
 
 
 class PartitionStore:
     """The owner's connection to its partition.
 
-    `begin` sends a commit and returns; `poll` collects its reply. Both raise FencedError when another owner
-    took over, OffsetError when offsets don't continue, and StoreError when the server is away, refuses, or is
-    busy for longer than `timeout_s`: then a commit may or may not have been applied, and `claim` tells.
+    `begin` sends a commit and returns; `poll` collects its reply. Both raise OwnerLostError when the store
+    names another owner, OffsetError when offsets don't continue, and StoreError when the server is away,
+    refuses, or is busy for longer than `timeout_s`: then a commit may or may not have been applied. After any
+    of them `claim` tells how things stand, and only its FencedError is final.
     """
 
     def __init__(
@@ -109,12 +123,17 @@ class PartitionStore:
         self._meta = keys.meta(partition)
         self._instruments = keys.instruments(partition)
         self._closed = keys.closed(partition)
+        self._gaps = keys.gaps(partition)
         self._connection: Any = None
         self._pending: tuple[object, ...] | None = None
         self.owner = ""
 
     def claim(self, uuid: str) -> Claim:
-        """Become the owner, or stay it; drops a commit under way. Raises FencedError, StoreError."""
+        """Become the owner, or stay it; drops a commit under way.
+
+        A store that went back to an earlier state, or to nothing, may be claimed again. Raises FencedError
+        when an owner that claimed later holds the partition, StoreError.
+        """
         self.close()
         with self._our_errors():
             reply: Any = self._scripts.run("claim", [self._meta, self._instruments], [uuid, self.owner])
@@ -131,11 +150,19 @@ class PartitionStore:
         }
         return Claim(self.owner, numbers, registered)
 
-    def since_ms(self, producer: str, now_ms: int) -> int:
-        """When a producer was first heard of: `now_ms` if it is new, and remembered. Raises StoreError."""
+    def standing(self, producer: str, now_ms: int) -> StoredStanding:
+        """How the store stands now. Raises OwnerLostError when it names another owner, StoreError."""
+        since, offset = f"since:{producer}", f"offset:{producer}"
         with self._our_errors():
-            self._client.hsetnx(self._meta, f"since:{producer}", now_ms)
-            return int(self._client.hget(self._meta, f"since:{producer}") or now_ms)
+            if producer:
+                self._client.hsetnx(self._meta, since, now_ms)
+            found: Any = self._client.hmget(self._meta, ["owner", offset, since, "closed", "amended"])
+        owner, committed, since_ms, closed, amended = found
+        if owner is None or owner.decode() != self.owner:
+            raise OwnerLostError(f"the store names another owner: {owner.decode() if owner else 'nobody'}")
+        return StoredStanding(
+            int(committed or 0), int(since_ms or now_ms), int(closed or 0), int(amended or 0)
+        )
 
     @property
     def busy(self) -> bool:
@@ -157,10 +184,11 @@ class PartitionStore:
         self._pending = (
             "EVALSHA",
             self._scripts.digests["commit"],
-            3 + len(flush.groups),
+            4 + len(flush.groups),
             self._meta,
             self._instruments,
             self._closed,
+            self._gaps,
             *[group.stem for group in flush.groups],
             self.owner,
             msgspec.json.encode(flush.offsets),
@@ -172,6 +200,7 @@ class PartitionStore:
             self._expiry.stream_from_ms(now_ms),
             LATEST,
             CONFIRMED,
+            msgspec.json.encode(flush.gaps),
         )
         self._begun_s = time.monotonic()
         with self._our_errors():

@@ -60,7 +60,8 @@ class Candle:
 
     `timestamp` is its start in Asia/Kolkata; `volume` is null for an index, `oi` where the feed has none.
     `source` names who contributed ("upstox+fyers"); `gap` says that ticks of this minute are known to be
-    missing; (instrument, timestamp, revision) identifies a state of it.
+    missing; (instrument, timestamp, revision) identifies a state of it. `stale_s` is how many seconds ago it
+    was read, when the store could not be asked; 0.0 is now.
     """
 
     instrument: str
@@ -77,6 +78,7 @@ class Candle:
     final: bool
     gap: bool
     revision: int
+    stale_s: float = 0.0
 
 
 class DayHeader(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from math import inf
 from typing import Any, NamedTuple
 
 import redis
@@ -75,6 +76,17 @@ class Registry:
         """How many partitions the store is cut into now; 0 when nothing was ever written to it."""
         self._partitions = int(self._client.get(self._keys.partitions()) or 0)
         return self._partitions
+
+    def committed_age_s(self, name: str) -> float:
+        """Seconds since the instrument's partition last committed, by the server's clock; infinite where that
+        was never written down. Raises UnknownInstrumentError."""
+        (known,) = self.find([name])
+        meta = self._keys.meta(partition_of(*split_name(known.name), self._partitions or self.partitions()))
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hget(meta, "committed_ms")
+            pipeline.time()
+            committed_ms, (now_s, now_us) = pipeline.execute()
+        return inf if committed_ms is None else max(0.0, now_s + now_us / 1e6 - int(committed_ms) / 1e3)
 
     def _address(self, name: str) -> tuple[str, str, str]:
         try:

@@ -8,11 +8,17 @@ from hashlib import sha1
 import redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from ray_ingest.errors import FencedError, OffsetError, StoreError
+from ray_ingest.errors import FencedError, OffsetError, OwnerLostError, StoreError
 from ray_ingest.resources import resource_dir
 
 PRELUDE = "record"
-_ERRORS = {"FENCED": FencedError, "OFFSET": OffsetError, "BADKEY": StoreError, "BADROW": StoreError}
+_ERRORS = {
+    "FENCED": FencedError,
+    "LOST": OwnerLostError,
+    "OFFSET": OffsetError,
+    "BADKEY": StoreError,
+    "BADROW": StoreError,
+}
 
 
 def script_texts() -> dict[str, str]:
@@ -46,7 +52,7 @@ class Scripts:
             self._client.script_load(text)
 
     def run(self, name: str, keys: Sequence[str | bytes], args: Sequence[str | bytes | int]) -> object:
-        """The script's reply. Raises FencedError, OffsetError or StoreError for what the script refuses.
+        """The script's reply. Raises StoreError, or one of its kinds, for what the script refuses.
 
         NOSCRIPT means that nothing ran, so loading and sending again is safe.
         """

@@ -6,6 +6,7 @@ It shares no code with the package. A test feeds it what it feeds the store and 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -45,6 +46,16 @@ class Minute(NamedTuple):
     phase: int
 
 
+class Event(NamedTuple):
+    """A candle that a commit closed (revision 0) or amended; `gap`: ticks of it are missing."""
+
+    day: int
+    minute: int
+    candle: Minute
+    revision: int
+    gap: bool
+
+
 def text(number: float) -> str:
     """The shortest decimal that reads back equal, without exponent and without a trailing .0."""
     plain = format(Decimal(repr(number)), "f")
@@ -58,9 +69,11 @@ def code(minute: int) -> str:
 
 @dataclass
 class OracleDay:
-    """All ticks of one instrument's day by minute, and which minutes are final at which revision."""
+    """All ticks of one instrument's day by minute, which minutes have gaps (and their phases), and which are
+    final at which revision."""
 
     ticks: dict[int, list[Tick]] = field(default_factory=dict)
+    gaps: dict[int, int] = field(default_factory=dict)
     final: set[int] = field(default_factory=set)
     revision: dict[int, int] = field(default_factory=dict)
     superseded: bool = False
@@ -131,15 +144,24 @@ class OracleInstrument:
     lists: dict[str, list[str]] = field(default_factory=dict)
     newest: int = -1
 
-    def apply(self, ticks: list[Tick], closes: list[tuple[int, int]]) -> list[tuple[int, int, Minute, int]]:
-        """One commit's ticks in offset order and close orders (day, minute); returns its events
-        (day, minute, candle, revision)."""
+    def apply(
+        self,
+        ticks: list[Tick],
+        closes: list[tuple[int, int]],
+        marks: Sequence[tuple[int, int, int]] = (),
+    ) -> list[Event]:
+        """One commit's ticks in offset order, close orders (day, minute) and gap marks (day, minute, phase).
+
+        A mark on a day newer than all begins that day, as a tick would; it makes no day that is older.
+        """
         events = []
         # Without a candle and a cumulative volume a tick leaves no trace.
         ticks = [t for t in ticks if t.phase in MAKES_CANDLE or t.volume >= 0]
-        days = sorted({t.day for t in ticks} | {d for d, _ in closes})
-        for number in days:
+        alive = {t.day for t in ticks} | {d for d, _ in closes}
+        for number in sorted(alive | {d for d, _, _ in marks}):
             if number not in self.days:
+                if number not in alive and number < self.newest:
+                    continue
                 self.days[number] = OracleDay(superseded=number < self.newest)
                 if number > self.newest:
                     if self.newest >= 0:
@@ -150,15 +172,18 @@ class OracleInstrument:
                         previous.superseded = True
                     self.newest = number
             day = self.days[number]
-            before = day.candles()
+            before, gaps_before = day.candles(), set(day.gaps)
             orders = {m for d, m in closes if d == number}
             for tick in ticks:
                 if tick.day == number:
                     day.ticks.setdefault(tick.minute, []).append(tick)
-            events += self._settle(number, day, before, orders)
+            for marked, minute, phase in marks:
+                if marked == number:
+                    day.gaps.setdefault(minute, phase)
+            events += self._settle(number, day, before, orders, set(day.gaps) - gaps_before)
         return events
 
-    def force_close(self) -> list[tuple[int, int, Minute, int]]:
+    def force_close(self) -> list[Event]:
         """Close the running candle of the newest day."""
         if self.newest < 0:
             return []
@@ -167,13 +192,18 @@ class OracleInstrument:
         return [] if running is None else self._settle(self.newest, day, day.candles(), {running})
 
     def _settle(
-        self, number: int, day: OracleDay, before: dict[int, Minute], orders: set[int]
-    ) -> list[tuple[int, int, Minute, int]]:
+        self,
+        number: int,
+        day: OracleDay,
+        before: dict[int, Minute],
+        orders: set[int],
+        fresh_gaps: Set[int] = frozenset(),
+    ) -> list[Event]:
         candles, touched, published = day.candles(), day.touched(), []
         for minute, candle in candles.items():
             over = day.superseded or minute < touched[-1] or minute in orders
             if minute in day.final:
-                if candle != before[minute]:
+                if candle != before[minute] or minute in fresh_gaps:
                     day.revision[minute] += 1
                     published.append(minute)
             elif over:
@@ -182,7 +212,7 @@ class OracleInstrument:
                 published.append(minute)
         if not day.superseded:
             self._write_lists(day, candles, published, changed=candles != before)
-        return [(number, m, candles[m], day.revision[m]) for m in published]
+        return [Event(number, m, candles[m], day.revision[m], m in day.gaps) for m in published]
 
     def _write_lists(
         self, day: OracleDay, candles: dict[int, Minute], published: list[int], changed: bool
@@ -201,11 +231,12 @@ class OracleInstrument:
             self.lists["_latest_:"] = [*values(max(candles)), code(max(candles))]
 
 
-def event_bytes(date: int, minute: int, candle: Minute, final: bool, revision: int) -> bytes:
-    """An event's value as the stream carries it."""
-    return struct.pack("<IHH", date, minute, 0) + record_bytes(candle, final, revision)
+def event_bytes(date: int, event: Event) -> bytes:
+    """An event's value as the stream carries it, the session date being YYYYMMDD."""
+    record = record_bytes(event.candle, True, event.revision, event.gap)
+    return struct.pack("<IHH", date, event.minute, 0) + record
 
 
-def record_bytes(candle: Minute, final: bool, revision: int) -> bytes:
+def record_bytes(candle: Minute, final: bool, revision: int, gap: bool) -> bytes:
     """An 80-byte record."""
-    return struct.pack("<4d4qI3HBBI", *candle, int(final), revision)
+    return struct.pack("<4d4qI3HBBI", *candle, final + 2 * gap, revision)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ray_ingest.model import CANDLE, DAY_HEADER, date_number
-from tests.oracle.candle_oracle import OracleDay, OracleInstrument, record_bytes
+from tests.oracle.candle_oracle import Minute, OracleDay, OracleInstrument, record_bytes
 from tests.oracle.flushes import INSTRUMENTS, stem
 
 
@@ -19,7 +19,8 @@ def assert_day(key: str, raw: bytes, hours: tuple[int, int], day: OracleDay) -> 
     header = np.frombuffer(raw, DAY_HEADER, 1)[0]
     named = (header["magic"], header["version"], header["first_minute"], header["slots"])
     assert named == (b"RI", 1, first, end - first)
-    minutes = day.minutes()
+    empty = Minute(0, 0, 0, 0, -1, -1, -1, -1, 0, 0, 0, 0, 0)
+    minutes = {m: empty._replace(phase=phase) for m, phase in day.gaps.items()} | day.minutes()
     finals = [minute for minute in minutes if minute in day.final]
     assert header["confirmed_slot"] == (max(finals) - first if finals else -1)
     running = day.open_minute()
@@ -31,7 +32,8 @@ def assert_day(key: str, raw: bytes, hours: tuple[int, int], day: OracleDay) -> 
         record = raw[start : start + CANDLE.itemsize].ljust(CANDLE.itemsize, b"\0")
         expected = bytes(CANDLE.itemsize)
         if minute in minutes:
-            expected = record_bytes(minutes[minute], minute in day.final, day.revision.get(minute, 0))
+            final, gap = minute in day.final, minute in day.gaps
+            expected = record_bytes(minutes[minute], final, day.revision.get(minute, 0), gap)
         assert record == expected, (key, minute, np.frombuffer(record, CANDLE), minutes.get(minute))
 
 
@@ -40,7 +42,7 @@ def assert_registry(registry: Mapping[bytes, bytes], oracles: Mapping[int, Oracl
     for number, oracle in oracles.items():
         value = registry.get(stem(number).encode())
         if value is None:
-            assert not any(day.touched() for day in oracle.days.values())
+            assert not any(day.touched() or day.gaps for day in oracle.days.values())
             continue
         date, minute = struct.unpack_from("<IH", value)
         running = oracle.days[oracle.newest].open_minute()

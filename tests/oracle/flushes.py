@@ -11,6 +11,7 @@ import redis
 from hypothesis import strategies as st
 
 from ray_ingest.core.aggregate import PlacedTicks, aggregate
+from ray_ingest.core.gap_marks import Gap
 from ray_ingest.errors import StoreError
 from ray_ingest.model import ROW, TICK, date_number
 from ray_ingest.store.expiry import Expiry
@@ -29,9 +30,22 @@ CANDLE_MASK = np.array([False, False, True, True, False])
 DAY0 = 20_000
 PRICES = st.sampled_from([100.0, 100.05, 99.95, 0.1 + 0.2, 1e-7, 123456789.15, 2e22, 1 / 3])
 
+MARKS = st.tuples(
+    st.integers(0, len(INSTRUMENTS) - 1), st.integers(DAY0, DAY0 + 2), st.sampled_from(list(PHASES))
+)
+GAPS = st.builds(
+    Gap,
+    producer=st.sampled_from(["a", "b:c"]),
+    from_ms=st.just(1_728_000_000_001) | st.integers(-1, 2**53 - 1),
+    to_ms=st.integers(0, 2**53 - 1),
+    reason=st.just("restart"),
+    instrument=st.sampled_from(["", *INSTRUMENTS]),
+    missing=st.integers(-1, 2**53 - 1),
+)
+
 Sent = tuple[int, Tick]
 Order = tuple[int, int, int]
-"""Instrument number, day and minute to close."""
+"""Instrument number, day and minute to close, or to mark."""
 
 
 @st.composite
@@ -86,8 +100,10 @@ def flush_of(
     closes: Sequence[Order],
     offsets: Sequence[tuple[str, int, int]],
     hours: tuple[int, int] = HOURS,
+    marks: Sequence[Order] = (),
+    gaps: Sequence[Gap] = (),
 ) -> Flush:
-    """A commit the way an owner makes it: aggregate, number the groups, add the orders."""
+    """A commit the way an owner makes it: aggregate, number the groups, add the orders and gap marks."""
     ticks = np.zeros(len(batch), TICK)
     for row, (_, t) in enumerate(batch):
         epoch = (t.day * 1440 + t.minute) * 60_000 - 19_800_000 + t.ms
@@ -107,7 +123,11 @@ def flush_of(
         order = np.zeros((), ROW)
         order["minute"], order["kind"] = minute, 1
         items.append((number, day, order))
-    items.sort(key=lambda item: (item[0], item[1], int(item[2]["minute"]), int(item[2]["kind"])))
+    for number, day, minute in dict.fromkeys(marks):
+        mark = np.zeros((), ROW)
+        mark["minute"], mark["kind"], mark["phase"] = minute, 2, PHASES[minute]
+        items.append((number, day, mark))
+    items.sort(key=lambda i: (*i[:2], i[2]["kind"] == 2, int(i[2]["minute"]), int(i[2]["kind"])))
     numbers = sorted({(number, day) for number, day, _ in items})
     rows = np.array([row for *_, row in items], ROW) if items else np.zeros(0, ROW)
     rows["group"] = [numbers.index((number, day)) for number, day, _ in items]
@@ -116,7 +136,7 @@ def flush_of(
         Group(stem(number), INSTRUMENTS[number], day, date_number(day), first, end - first)
         for number, day in numbers
     ]
-    return Flush(offsets, {"count:rows": len(rows)} if len(rows) else {}, groups, rows)
+    return Flush(offsets, {"count:rows": len(rows)} if len(rows) else {}, groups, rows, gaps)
 
 
 def commit(store: PartitionStore, flush: Flush) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from ray_ingest.errors import FencedError, OffsetError, StoreError
+from ray_ingest.core.gap_marks import Gap
+from ray_ingest.errors import FencedError, OffsetError, OwnerLostError, StoreError
 from ray_ingest.model import ROW, date_number
 from ray_ingest.store.force_close import force_close
 from ray_ingest.store.partition import Flush
 from ray_ingest.store.scripts import Scripts, script_texts
-from tests.oracle.candle_oracle import Minute, OracleDay, OracleInstrument, event_bytes
+from tests.oracle.candle_oracle import Event, OracleDay, OracleInstrument, event_bytes
 from tests.oracle.comparison import assert_day, assert_registry
 from tests.oracle.flushes import (
     DAY0,
+    GAPS,
     HOURS,
     INSTRUMENTS,
     KEYS,
+    MARKS,
     PHASES,
     Order,
     Sent,
@@ -36,14 +40,14 @@ from tests.oracle.flushes import (
 )
 from tests.servers import Server
 
-SPOILT = ["day", "short day", "day before", "instruments", "closed", "meta"]
+SPOILT = ["day", "short day", "day before", "instruments", "closed", "gaps", "meta"]
 NUMBERS = st.integers(0, len(INSTRUMENTS) - 1)
 CLOSES = st.tuples(NUMBERS, st.integers(DAY0, DAY0 + 2), st.sampled_from([538, 555, 556, 558, 566]))
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Commits with repeats, overlaps, stale owners, forced closes, forgotten scripts, growing hours and keys
-    that others have spoilt."""
+    """Commits with repeats, overlaps, gaps, stale owners, forced closes, forgotten scripts, growing hours and
+    keys that others have spoilt."""
 
     server: Server
 
@@ -56,6 +60,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.oracles = {number: OracleInstrument(name) for number, name in enumerate(INSTRUMENTS)}
         self.offsets = {"a": 0, "b": 0}
         self.events: list[tuple[bytes, bytes]] = []
+        self.gaps: list[Gap] = []
         self.hours = HOURS
         self.hours_of: dict[str, tuple[int, int]] = {}
 
@@ -70,7 +75,7 @@ class StoreMachine(RuleBasedStateMachine):
         stale, self.store = self.store, new_store(self.client)
         claim = self.store.claim("next")
         assert {name: claim.meta.get(f"offset:{name}", 0) for name in self.offsets} == self.offsets
-        with pytest.raises(FencedError):
+        with pytest.raises(OwnerLostError):
             commit(stale, Flush([("a", self.offsets["a"], self.offsets["a"] + 5)], {}, [], np.zeros(0, ROW)))
         with pytest.raises(FencedError):
             stale.claim("stale")
@@ -80,16 +85,28 @@ class StoreMachine(RuleBasedStateMachine):
         batch=st.lists(ticks_of(), max_size=12),
         producer=st.sampled_from(["a", "b"]),
         closes=st.lists(CLOSES, max_size=2),
+        marks=st.lists(MARKS, max_size=3),
+        gaps=st.lists(GAPS, max_size=2),
     )
-    def commit_batch(self, batch: list[Sent], producer: str, closes: list[Order]) -> None:
-        """Ticks in any order over minutes and days, with orders to close."""
+    def commit_batch(
+        self,
+        batch: list[Sent],
+        producer: str,
+        closes: list[Order],
+        marks: Sequence[Order] = (),
+        gaps: Sequence[Gap] = (),
+    ) -> None:
+        """Ticks in any order over minutes and days, with orders to close, and gaps."""
         first, end = self.hours
         batch = [(number, tick) for number, tick in batch if first <= tick.minute < end]
         closes = [c for c in closes if first <= c[2] < end and self.oracles[c[0]].days.get(c[1])]
+        marks = [mark for mark in marks if first <= mark[2] < end]
         committed = self.offsets[producer]
-        flush = flush_of(batch, closes, [(producer, committed, committed + len(batch))], self.hours)
+        offsets = [(producer, committed, committed + len(batch))]
+        flush = flush_of(batch, closes, offsets, self.hours, marks, gaps)
         result = commit(self.store, flush)
         self.offsets[producer] += len(batch)
+        self.gaps += gaps
         for group in flush.groups:
             key = f"{group.stem}{group.date}"
             begins, ends = self.hours_of.get(key, self.hours)
@@ -98,10 +115,12 @@ class StoreMachine(RuleBasedStateMachine):
         events = []
         for number, oracle in self.oracles.items():
             own = oracle.apply(
-                [tick for i, tick in batch if i == number], [(d, m) for i, d, m in closes if i == number]
+                [tick for i, tick in batch if i == number],
+                [(d, m) for i, d, m in closes if i == number],
+                [(d, m, PHASES[m]) for i, d, m in marks if i == number],
             )
-            events += [(number, *event) for event in own]
-            closed += sum(revision == 0 for *_, revision in own)
+            events += [(number, event) for event in own]
+            closed += sum(event.revision == 0 for event in own)
         assert result == (closed, len(events) - closed)
         self.expect_events(events)
 
@@ -116,7 +135,7 @@ class StoreMachine(RuleBasedStateMachine):
     def close_by_force(self, number: int) -> None:
         """Anyone may close the running candle."""
         event = force_close(self.scripts, KEYS, 0, stem(number))
-        expected = [(number, *event) for event in self.oracles[number].force_close()]
+        expected = [(number, event) for event in self.oracles[number].force_close()]
         assert (event is not None) == bool(expected)
         self.expect_events(expected)
 
@@ -142,6 +161,7 @@ class StoreMachine(RuleBasedStateMachine):
         key = {
             "instruments": KEYS.instruments(0),
             "closed": KEYS.closed(0),
+            "gaps": KEYS.gaps(0),
             "meta": KEYS.meta(0),
             "day before": day_key(number, tick.day if newest < 0 else newest),
         }.get(kind, day_key(number, tick.day))
@@ -166,11 +186,10 @@ class StoreMachine(RuleBasedStateMachine):
         if kept[0] is not None:
             self.client.restore(key, max(kept[1], 0), kept[0], absttl=True)
 
-    def expect_events(self, events: list[tuple[int, int, int, Minute, int]]) -> None:
+    def expect_events(self, events: list[tuple[int, Event]]) -> None:
         """Events of one commit come in any order among themselves."""
         fresh = [
-            (stem(number).encode(), event_bytes(date_number(day), minute, candle, True, revision))
-            for number, day, minute, candle, revision in events
+            (stem(number).encode(), event_bytes(date_number(event.day), event)) for number, event in events
         ]
         stored = read_stream(self.client, KEYS.closed(0))
         assert stored[: len(self.events)] == self.events
@@ -190,9 +209,9 @@ class StoreMachine(RuleBasedStateMachine):
             for number, oracle in self.oracles.items()
             for day_number, day in oracle.days.items()
         }
-        own = {KEYS.meta(0), KEYS.instruments(0), KEYS.closed(0)}
+        own = {KEYS.meta(0), KEYS.instruments(0), KEYS.closed(0), KEYS.gaps(0)}
         found = {key.decode() for key in self.client.scan_iter("t:*")} - own
-        assert found >= {*lists, *(key for key, day in days.items() if day.touched())}
+        assert found >= {*lists, *(key for key, day in days.items() if day.touched() or day.gaps)}
         for key in found:
             assert self.client.pttl(key) > 0, f"{key} has no TTL"
             if key in lists:
@@ -202,6 +221,8 @@ class StoreMachine(RuleBasedStateMachine):
         meta = self.client.hgetall(KEYS.meta(0))
         for producer, offset in self.offsets.items():
             assert int(meta.get(f"offset:{producer}".encode(), 0)) == offset
+        fields = [value for _, value in read_stream(self.client, KEYS.gaps(0))]
+        assert fields == [str(value).encode() for gap in self.gaps for value in gap]
         assert_registry(self.client.hgetall(KEYS.instruments(0)), self.oracles)
 
     def teardown(self) -> None:

@@ -92,7 +92,9 @@ def test_an_unreachable_store_is_one_line() -> None:
 
 def test_on_a_terminal_it_is_a_table(server: Server, writer: Writer) -> None:
     """A person sees aligned columns that fit 80 columns, with colours and the running candle marked."""
-    for arguments, words in ((["latest"], "still running"), (["history", FUTURE], "203.00")):
+    writer.client.hset(writer.keys.meta(0), "committed_ms", 1_000)
+    shows = (["latest"], "still running"), (["latest"], "last committed"), (["history", FUTURE], "203.00")
+    for arguments, words in shows:
         ours, theirs = pty.openpty()
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
         with os.fdopen(ours, "rb", buffering=0) as screen:

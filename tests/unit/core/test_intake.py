@@ -22,18 +22,19 @@ class IntakeMachine(RuleBasedStateMachine):
         """How many were accepted."""
         return len(self.stored) + len(self.under_way) + len(self.waiting)
 
-    @rule(back=st.integers(-3, 12), count=st.integers(0, 6))
-    def accept(self, back: int, count: int) -> None:
-        """A batch that continues, repeats, overlaps or skips."""
+    @rule(back=st.integers(-3, 12), count=st.integers(0, 6), oldest=st.integers(0, 30))
+    def accept(self, back: int, count: int, oldest: int) -> None:
+        """A batch that continues, repeats, overlaps or skips; of ticks before `oldest` there are none."""
         start = max(0, self.taken - back)
-        fresh = self.intake.accept(start, count)
-        if start > self.taken:
+        fresh = self.intake.accept(start, count, oldest)
+        expected = max(self.taken, oldest)
+        if start > expected:
             assert fresh is None
             return
         assert fresh is not None
         offsets = list(range(start, start + count))[fresh]
-        assert offsets == [offset for offset in range(start, start + count) if offset >= self.taken]
-        self.waiting += offsets
+        assert offsets == [offset for offset in range(start, start + count) if offset >= expected]
+        self.waiting += [*range(self.taken, expected), *offsets]
 
     @rule()
     def begin(self) -> None:
@@ -68,6 +69,7 @@ class IntakeMachine(RuleBasedStateMachine):
             flushing,
             self.taken,
         )
+        assert intake.waiting == (self.taken > len(self.stored))
 
 
 TestIntakeMachine = IntakeMachine.TestCase
@@ -80,3 +82,17 @@ def test_ticks_after_missing_ones_are_refused_whole() -> None:
     assert intake.accept(11, 5) is None
     assert (intake.committed, intake.flushing, intake.accepted) == (10, 10, 10)
     assert intake.accept(8, 5) == slice(2, 5)
+
+
+def test_an_owner_behind_all_there_is_goes_on_from_the_oldest() -> None:
+    """The store lost ticks that the journal no longer has: they count as passed, also when none come after
+    them, and never is anything skipped that still exists."""
+    intake = Intake.at(10)
+    assert intake.accept(21, 5, oldest=20) is None
+    assert intake.accept(20, 5, oldest=20) == slice(0, 5)
+    assert intake.begin() == (10, 25)
+    behind = Intake.at(10)
+    assert behind.accept(20, 0, oldest=20) == slice(0, 0)
+    assert (behind.waiting, behind.begin()) == (True, (10, 20))
+    ahead = Intake.at(30)
+    assert ahead.accept(20, 15, oldest=20) == slice(10, 15)

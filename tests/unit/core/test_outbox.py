@@ -78,7 +78,70 @@ class OutboxMachine(RuleBasedStateMachine):
         assert box.unsent == max(0, self.known - self.cursor)
 
 
+class JournaledOutboxMachine(RuleBasedStateMachine):
+    """An outbox over a journal, which here is the list of all ticks; memory holds 5 of them at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.journal = rows([])
+        self.chunk = 3
+        self.outbox = Outbox(0, 0, self.read, capacity=5)
+        self.committed = self.cursor = 0
+
+    def read(self, offset: int, limit: int) -> np.ndarray:
+        """What a journal gives: at least one tick, perhaps fewer than asked for."""
+        assert 0 <= offset < len(self.journal)
+        return self.journal[offset : offset + min(limit, self.chunk)]
+
+    @rule(count=COUNTS)
+    def append(self, count: int) -> None:
+        """Ticks are journaled, then appended."""
+        fresh = rows([Tick(0, len(self.journal) + n) for n in range(count)])
+        self.journal = np.concatenate([self.journal, fresh])
+        self.outbox.append(fresh)
+
+    @rule(limit=st.integers(1, 7))
+    def take(self, limit: int) -> None:
+        """Unsent ticks come in sequence, at least one if there is one."""
+        start, ticks = self.outbox.take(limit)
+        assert start == self.cursor
+        assert len(ticks) <= limit
+        assert len(ticks) > 0 or self.cursor == len(self.journal)
+        assert ticks.tolist() == self.journal[start : start + len(ticks)].tolist()
+        self.cursor += len(ticks)
+
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        """The owner has committed some of what it was sent, or says an old number again."""
+        offset = data.draw(st.integers(0, self.cursor))
+        self.outbox.acknowledge(offset)
+        self.committed = max(self.committed, offset)
+
+    @rule(data=st.data())
+    def rewind(self, data: st.DataObject) -> None:
+        """The store stands anywhere, also far behind what it had acknowledged."""
+        offset = data.draw(st.integers(0, len(self.journal)))
+        self.outbox.rewind(offset)
+        self.committed = self.cursor = offset
+
+    @rule(data=st.data())
+    def restart(self, data: st.DataObject) -> None:
+        """A new process finds the journal's end and the store's offset."""
+        self.committed = self.cursor = data.draw(st.integers(0, len(self.journal)))
+        self.outbox = Outbox(self.committed, len(self.journal), self.read, capacity=5)
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        """What is held never exceeds the capacity, or one chunk; positions are the twin's."""
+        assert self.outbox.held <= max(5, self.chunk) + 3
+        assert (self.outbox.committed, self.outbox.cursor) == (self.committed, self.cursor)
+        assert self.outbox.end == len(self.journal)
+        assert self.outbox.unsent == len(self.journal) - self.cursor
+
+
 TestOutboxMachine = OutboxMachine.TestCase
+TestJournaledOutboxMachine = JournaledOutboxMachine.TestCase
+TestJournaledOutboxMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestOutboxMachine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 

@@ -87,6 +87,17 @@ def test_an_ended_bounded_producer_beside_a_live_one_ends_nothing() -> None:
     assert watermark.at(NOW) == NOW - 2_000
 
 
+def test_after_a_reset_time_starts_again() -> None:
+    """A store that went back gets old ticks again: their minutes mustn't be over before they are applied."""
+    watermark = bounded(("a", T + 60_000), ("b", T + 60_000))
+    watermark.end("b")
+    assert watermark.at(NOW) == T + 58_000
+    watermark.reset()
+    assert watermark.at(NOW) == 0
+    watermark.hear("a", T, NOW, live=False)
+    assert watermark.at(NOW) == T - 2_000
+
+
 steps = st.tuples(st.sampled_from("abc"), st.integers(0, 30_000), st.integers(0, 6_000), st.booleans())
 
 

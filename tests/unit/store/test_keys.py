@@ -24,6 +24,7 @@ def every_name(keys: Keys) -> Iterator[str]:
         keys.meta(1),
         keys.instruments(1),
         keys.closed(1),
+        keys.gaps(1),
     )
 
 
@@ -35,6 +36,7 @@ def test_the_documents_keys() -> None:
     assert keys.minute("NSE_FO", "8765", 555) == "nse_fo:8765:91500:"
     assert keys.day("NSE_FO", "8765", 20251215) == "nse_fo:8765:20251215"
     assert keys.closed(3) == "ray_ingest:closed:3"
+    assert keys.gaps(3) == "ray_ingest:gaps:3"
     assert (LATEST, CONFIRMED) == ("_latest_:", "_confirmed_:")
 
 
