@@ -17,7 +17,7 @@ import polars as pl
 
 from benchmarks.cpu import cpu_by_process
 from benchmarks.tape import Tape, expected_candles, make_tape
-from ray_ingest.actors.supervisor import Status
+from ray_ingest.actors.status import Status
 from ray_ingest.candles import Candles
 from ray_ingest.config import compose
 from ray_ingest.core.instruments import InstrumentTable

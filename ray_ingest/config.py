@@ -35,6 +35,7 @@ from ray_ingest.schema import (
     AppConfig,
     FilterConfig,
     IngestConfig,
+    JournalConfig,
     LogConfig,
     MetricsConfig,
     RayConfig,
@@ -51,6 +52,7 @@ SECTIONS = {
     "filter": FilterConfig,
     "alerts": AlertsConfig,
     "ingest": IngestConfig,
+    "journal": JournalConfig,
     "metrics": MetricsConfig,
     "log": LogConfig,
 }

@@ -14,6 +14,7 @@ from ray_ingest.schema import AppConfig, SimFeedConfig
 LARGEST_BATCH_BYTES = 100_000  # Ray copies larger arguments through its object store
 LARGEST_BATCH_TICKS = LARGEST_BATCH_BYTES // TICK.itemsize
 LOG_LEVELS = ("debug", "info", "warning", "error")
+JOURNALED = ("live", "all", "none")
 APPENDFSYNC = ("always", "everysec", "no")
 
 
@@ -21,9 +22,11 @@ def check(config: AppConfig) -> None:
     """Raise ConfigError, naming the key and what it must be, for the first value that can't be used."""
     _check_ingest(config)
     _check_redis(config)
+    _check_journal(config)
     ray, thin, port = config.ray, config.filter, config.metrics.port
     _require(ray.kind in ("local", "cluster"), "ray.kind", ray.kind, "local or cluster")
     _require(0 < ray.dashboard_port < 65536, "ray.dashboard_port", ray.dashboard_port, "a port")
+    _between(1, 3_600, "ray", ray, "silent_s")
     _require(config.log.level in LOG_LEVELS, "log.level", config.log.level, _one_of(LOG_LEVELS))
     _require(port is None or 0 <= port < 65536, "metrics.port", port, "a port, 0 or null")
     _require(thin.sample_every >= 1, "filter.sample_every", thin.sample_every, "at least 1")
@@ -54,10 +57,21 @@ def _check_redis(config: AppConfig) -> None:
     _between(1, 36_500, "redis", redis, "history_days")
     _between(0.01, 3_600, "redis", redis, "timeout_s")
     _between(0.001, 876_000, "redis", redis, "lists_ttl_h", "stream_hours")
+    _between(1, 1_000, "redis", redis, "breaker_failures", "breaker_successes")
+    _between(0.001, 3_600, "redis", redis, "breaker_open_s", "breaker_longest_open_s")
     _require(redis.give_up_s > 0, "redis.give_up_s", redis.give_up_s, "above 0")
     _require(redis.kind in ("embedded", "url"), "redis.kind", redis.kind, "embedded or url")
     _require(redis.kind == "embedded" or redis.url, "redis.url", redis.url, "given with redis=url")
     _require(redis.appendfsync in APPENDFSYNC, "redis.appendfsync", redis.appendfsync, _one_of(APPENDFSYNC))
+
+
+def _check_journal(config: AppConfig) -> None:
+    journal = config.journal
+    _require(journal.ticks in JOURNALED, "journal.ticks", journal.ticks, _one_of(JOURNALED))
+    _require(journal.fsync in APPENDFSYNC, "journal.fsync", journal.fsync, _one_of(APPENDFSYNC))
+    _between(1, 10_000, "journal", journal, "segment_mb")
+    _between(1, 36_500, "journal", journal, "keep_days")
+    _between(0.001, 1_000_000, "journal", journal, "keep_gb")
 
 
 def _is_speed(text: str) -> bool:

@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ray_ingest.resources import resource_dir
 from ray_ingest.summary import show_summary
 
 INTERRUPTED = 130
+ONE_SIGNAL_S = 0.3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,14 +39,13 @@ def main(arguments: Sequence[str]) -> int:
             level=config.log.level.upper(), format="%(levelname)s %(name)s: %(message)s", handlers=[_Log()]
         )
         preflight(config)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _Stop(stop))
-        with open_store(config) as url:
+        _on_signals(_Stop(stop))
+        with open_store(config) as store:
             with Progress(console, stop) as progress:
-                report = run(config, url, stop, progress.show)
+                report = run(config, store, stop, progress.show)
             if config.report is not None:
                 _write_report(Path(config.report).expanduser(), report)
-            show_summary(console, config, report, url, stopped=stop.is_set())
+            show_summary(console, config, report, store.url, stopped=stop.is_set())
     except RayIngestError as error:
         print(f"ray-ingest: {error}", file=sys.stderr)
         return error.exit_code
@@ -55,15 +56,29 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class _Stop:
-    """First signal: drain and flush. Second: at once."""
+    """First signal: drain and flush. Second: at once. Later ones change nothing: it ends in order.
+
+    Programs such as `timeout` signal the process and its group, which arrives twice: within `ONE_SIGNAL_S` it
+    is one.
+    """
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
+        self._asked_s = 0.0
 
     def __call__(self, number: int, frame: object) -> None:
-        if self._stop.is_set():
+        now_s = time.monotonic()
+        if not self._stop.is_set():
+            self._asked_s = now_s
+            self._stop.set()
+        elif now_s - self._asked_s > ONE_SIGNAL_S:
+            _on_signals(signal.SIG_IGN)
             raise KeyboardInterrupt
-        self._stop.set()
+
+
+def _on_signals(handler: _Stop | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 class _Log(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever stderr is
@@ -80,4 +95,6 @@ def _write_report(path: Path, report: Report) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    _on_signals(signal.SIG_IGN)  # there is nothing left to be stopped
+    sys.exit(code)

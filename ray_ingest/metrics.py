@@ -17,7 +17,7 @@ from ray_ingest.actors.messages import FeedStats, OhlcStats
 from ray_ingest.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ray_ingest.actors.supervisor import Status
+    from ray_ingest.actors.status import Status
 
 ADDRESS = "127.0.0.1"
 
@@ -28,6 +28,7 @@ FEED_FIGURES: Figures = (
     ("ticks_repeated", "Ticks dropped as repeats of the one before", lambda f: f.repeated),
     ("ticks_filtered", "Ticks the configured filter dropped", lambda f: f.filtered),
     ("feed_calls", "Calls a feed made to OHLC actors", lambda f: f.calls),
+    ("ticks_dropped", "Ticks that found a live feed's buffer full", lambda f: f.dropped),
     ("feed_rewinds", "Times a feed went back to the committed offset", lambda f: f.rewinds),
 )
 OHLC_FIGURES: Figures = (
@@ -40,6 +41,7 @@ OHLC_FIGURES: Figures = (
 )
 OHLC_GAUGES: Figures = (
     ("instruments", "Instruments an OHLC actor knows", lambda o: o.instruments),
+    ("store_circuit_open", "1 while the store is left alone after failures", lambda o: o.breaker == "open"),
     ("open_candles", "Running candles", lambda o: o.open_candles),
     ("newest_event_time_ms", "Newest event time seen, epoch ms", lambda o: o.newest_event_ms),
 )

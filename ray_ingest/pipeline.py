@@ -4,71 +4,103 @@
          ▲────committed offset────┘         supervisor: starts, watches, ends them
 
 `open_store` finds or starts the store; `run` brings up Ray, has the supervisor start the actors, watches
-until the feeds have ended or somebody asks to stop, and takes everything down in order.
+until the feeds have ended or somebody asks to stop, and takes everything down in order. What dies on the way
+is started again: actors by Ray, the embedded store and a Ray of our own by `run`.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import signal
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import msgspec
 import ray
-from ray.exceptions import RayError
 
-from ray_ingest.actors.feed import FeedSettings
+from ray_ingest.actors.driver import Driver
 from ray_ingest.actors.ohlc import OhlcSettings
-from ray_ingest.actors.options import start_supervisor
+from ray_ingest.actors.options import SUPERVISOR
+from ray_ingest.actors.pump import FeedSettings
+from ray_ingest.actors.runtime import RayLostError, Runtime
 from ray_ingest.actors.sender import SenderSettings
-from ray_ingest.actors.supervisor import Plan, Status, Supervisor
+from ray_ingest.actors.status import Status, Story
+from ray_ingest.actors.supervisor import Plan
 from ray_ingest.config import AppConfig, SimFeedConfig
+from ray_ingest.core.breaker import BreakerSettings
 from ray_ingest.errors import ActorError, ConfigError, RayIngestError, StoreError
-from ray_ingest.feeds.source import ReplaySource, SimSource, TickSource
-from ray_ingest.ports import LOOPBACK, next_free_port
+from ray_ingest.feeds.replay_source import ReplaySource
+from ray_ingest.feeds.sim_source import SimSource
+from ray_ingest.feeds.source import TickSource
+from ray_ingest.journal import JournalSettings, default_journal_dir
 from ray_ingest.report import Report, report_of
-from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
-from ray_ingest.store.keys import Keys
-from ray_ingest.store.layout import ensure_partitions
-from ray_ingest.store.redis import check_server, connect, with_password
+from ray_ingest.store.opened import Store, open_store
 from ray_ingest.store.scripts import script_texts
+
+__all__ = ["open_store", "plan_of", "run", "run_plan", "running_ray", "source_of"]
+
+log = logging.getLogger(__name__)
 
 HOUR_MS = 3_600_000
 POLL_S = 0.1
-STOP_TIMEOUT_S = 60.0
+RAY_RESTARTS = 3
 SILENT_S = 120  # an actor that restarts answers within seconds, also on a busy machine
 
 Watcher = Callable[[Status], None]
 
 
-def run(config: AppConfig, url: str, stop: threading.Event, watch: Watcher) -> Report:
-    """Run the configured feed into the store at `url` until it ends or `stop` is set; returns the totals.
+def run(config: AppConfig, store: Store, stop: threading.Event, watch: Watcher) -> Report:
+    """Run the configured feed into the store until it ends or `stop` is set; returns the totals.
 
     `watch` is shown the status several times a second. Raises RayIngestError subclasses; whatever happens,
-    nothing that was started is left running.
+    nothing that was started is left running. A Ray of our own that dies is started again, a few times.
     """
-    with running_ray(config) as namespace:
-        return run_plan(plan_of(config, url, namespace), config.redis.give_up_s, stop, watch)
+    story = Story(SUPERVISOR)
+    with Runtime(config.ray) as runtime:
+        if not runtime.local:
+            _refuse_embedded_on_many_nodes(config)
+
+        def check() -> None:
+            runtime.check()
+            store.ensure_alive()
+
+        plan = plan_of(config, store.url, runtime.namespace)
+        while True:
+            try:
+                return run_plan(plan, config.redis.give_up_s, stop, watch, check, story)
+            except RayLostError as error:
+                if runtime.restarts == RAY_RESTARTS:
+                    raise ActorError(
+                        f"{error}, the {RAY_RESTARTS + 1}th time: the same command resumes"
+                    ) from None
+                log.warning("%s; Ray and the actors are started again", error)
+                runtime.restart()
 
 
-def run_plan(plan: Plan, give_up_s: float, stop: threading.Event, watch: Watcher) -> Report:
+def run_plan(
+    plan: Plan,
+    give_up_s: float,
+    stop: threading.Event,
+    watch: Watcher,
+    check: Callable[[], None] = lambda: None,
+    story: Story | None = None,
+) -> Report:
     """`run` on a Ray that is up already, which stays up: all actors of the plan are gone afterwards.
 
-    Raises StoreError when the store has been away for longer than `give_up_s`. KeyboardInterrupt ends the
-    actors at once: what isn't committed is sent again by the next run.
+    A supervisor that carries out this plan already is taken over if its driver is dead. `check` is called
+    several times a second; what it raises ends the run. `story` goes on from an earlier plan's.
+
+    Raises ConfigError when another run is under way in the plan's namespace; StoreError when the store has
+    been away for longer than `give_up_s`, and no feed is live: a live one goes on for ever, its ticks wait in
+    the journal. KeyboardInterrupt ends the actors at once: the next run sends what isn't committed again.
     """
-    supervisor = start_supervisor(Supervisor, plan, plan.namespace)
+    driver = Driver(plan, check, story or Story(SUPERVISOR))
     try:
-        status = _watch(supervisor, give_up_s, stop, watch)
-        _raise_failure(status)
-        status = _decoded(supervisor.stop.remote(True))
+        driver.adopt()
+        _watch(driver, give_up_s, stop, watch)
+        status = driver.stop(watch)
         watch(status)
         _raise_failure(status)
         left = sum(feed.queued for feed in status.feeds)
@@ -76,79 +108,33 @@ def run_plan(plan: Plan, give_up_s: float, stop: threading.Event, watch: Watcher
             raise StoreError(
                 f"{left:,} ticks could not be committed before the end; the same command resumes"
             )
-        with suppress(RayError):  # its figures are final: whatever is left of it is killed
-            ray.get(supervisor.end_actors.remote(), timeout=STOP_TIMEOUT_S)
+        if not status.over:
+            raise StoreError("the store can't be asked whether it has everything; the same command resumes")
         return report_of(status)
+    except RayLostError:
+        driver.disown()  # they went with Ray
+        raise
     finally:
-        ray.kill(supervisor)  # and with their owner all actors it started
-
-
-@contextmanager
-def open_store(config: AppConfig) -> Iterator[str]:
-    """The URL of a store that is fit for candles and cut into the configured number of partitions."""
-    redis = config.redis
-    with ExitStack() as stack:
-        if redis.kind == "embedded":
-            data_dir = Path(redis.data_dir).expanduser() if redis.data_dir else default_data_dir()
-            server = EmbeddedServer.attach(
-                data_dir, driver=True, fresh=redis.fresh, appendfsync=redis.appendfsync
-            )
-            url = stack.enter_context(server).url
-        else:
-            url = with_password(str(redis.url), os.environ)
-        client = connect(url, pool_size=redis.pool_size, timeout_s=redis.timeout_s)
-        stack.callback(client.close)
-        check_server(client)
-        ensure_partitions(client, Keys(redis.prefix), config.ingest.partitions)
-        yield url
+        driver.end()
 
 
 @contextmanager
 def running_ray(config: AppConfig) -> Iterator[str]:
-    """A Ray to run on, and the namespace for our actors' names: our own, or the cluster's."""
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
-    if config.ray.kind == "local":
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        namespace = f"ray_ingest-{uuid4().hex[:8]}"
-        try:
-            ray.init(
-                address="local",
-                namespace=namespace,
-                num_cpus=2,
-                include_dashboard=config.ray.dashboard,
-                dashboard_host=LOOPBACK,
-                dashboard_port=next_free_port(config.ray.dashboard_port),  # Ray itself would give up
-                **quiet,
-            )
-        except Exception as error:  # bare ones, such as after 30 s on a machine with too much else to do
-            reason = " ".join(str(error).split())
-            raise ActorError(f"Ray doesn't start on this machine: {reason}") from None
-    else:
-        namespace = config.ray.namespace
-        try:
-            ray.init(address=config.ray.address, namespace=namespace, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ConfigError(
-                f"ray.address={config.ray.address}: no Ray cluster answers there; `ray up cluster.yaml` "
-                f"starts one ({str(error).splitlines()[0]})"
-            ) from None
-    try:
-        if config.ray.kind == "cluster":
-            _refuse_embedded_on_many_nodes(config)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_sigterm)  # ray.init put its own there, which drains nothing
-        yield namespace
-    finally:
-        ray.shutdown()
+    """A Ray to run plans on, one after the other, and the namespace for our actors' names."""
+    with Runtime(config.ray) as runtime:
+        yield runtime.namespace
 
 
 def plan_of(config: AppConfig, url: str, namespace: str) -> Plan:
     """What the supervisor starts for a configuration."""
     ingest, redis = config.ingest, config.redis
     scripts = script_texts()
+    breaker = BreakerSettings(
+        redis.breaker_failures,
+        redis.breaker_open_s,
+        redis.breaker_longest_open_s,
+        redis.breaker_successes,
+    )
     owners = [
         OhlcSettings(
             partition=partition,
@@ -164,6 +150,7 @@ def plan_of(config: AppConfig, url: str, namespace: str) -> Plan:
             flush_interval_s=ingest.flush_interval_ms / 1000,
             flush_duty=ingest.flush_duty,
             pending_ticks=ingest.pending_ticks,
+            breaker=breaker,
             watermark=ingest.watermark,
             calendar=config.calendar,
             scripts=scripts,
@@ -186,8 +173,23 @@ def plan_of(config: AppConfig, url: str, namespace: str) -> Plan:
         future_ms=ingest.future_ms,
         filters=config.filter.settings,
         sender=sender,
+        journal=journal_of(config),
     )
-    return Plan(owners, [feed], namespace, config.metrics.port)
+    return Plan(owners, [feed], namespace, config.metrics.port, config.ray.silent_s)
+
+
+def journal_of(config: AppConfig) -> JournalSettings | None:
+    """Where the configured feed keeps its ticks; None for one that can be read again, unless told to."""
+    journal = config.journal
+    if journal.ticks == "none" or (journal.ticks == "live" and not config.is_live):
+        return None
+    return JournalSettings(
+        folder=Path(journal.folder).expanduser().absolute() if journal.folder else default_journal_dir(),
+        fsync=journal.fsync,
+        segment_bytes=journal.segment_mb << 20,
+        keep_days=journal.keep_days,
+        keep_bytes=int(journal.keep_gb * (1 << 30)),
+    )
 
 
 def source_of(config: AppConfig) -> Callable[[], TickSource]:
@@ -198,32 +200,28 @@ def source_of(config: AppConfig) -> Callable[[], TickSource]:
     return functools.partial(ReplaySource, path, config.feed.source, config.ingest.block_ticks)
 
 
-def _watch(supervisor: Any, give_up_s: float, stop: threading.Event, watch: Watcher) -> Status:
+def _watch(driver: Driver, give_up_s: float, stop: threading.Event, watch: Watcher) -> None:
     """Follow the run to its end. Raises StoreError when the store stays away for too long."""
-    while True:
-        status = _decoded(supervisor.status.remote())
-        watch(status)
-        if status.finished or stop.is_set():
-            return status
-        now_ms = time.time_ns() // 1_000_000
-        for name, since_ms in status.silent_since_ms.items():
-            if now_ms - since_ms > SILENT_S * 1000:
-                raise ActorError(f"{name} has not answered for {SILENT_S} s")
-        for owner in status.owners:
-            away_ms = now_ms - owner.trouble_since_ms if owner.trouble_since_ms else 0
-            if away_ms > give_up_s * 1000:
-                raise StoreError(f"gave up after {give_up_s:g} s: {owner.last_trouble}")
+    while not stop.is_set():
+        status = driver.status()
+        if status is not None:
+            watch(status)
+            if status.finished:
+                return
+            now_ms = time.time_ns() // 1_000_000
+            for name, since_ms in status.silent_since_ms.items():
+                if now_ms - since_ms > SILENT_S * 1000:
+                    raise ActorError(f"{name} has not answered for {SILENT_S} s")
+            if not any(feed.live for feed in status.feeds):
+                _give_up(status, give_up_s, now_ms)
         stop.wait(POLL_S)
 
 
-def _decoded(call: Any) -> Status:
-    try:
-        return msgspec.msgpack.decode(ray.get(call, timeout=STOP_TIMEOUT_S), type=Status)
-    except RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, RayIngestError):
-            raise cause from None
-        raise ActorError(f"the supervisor failed: {str(error).splitlines()[-1]}") from None
+def _give_up(status: Status, give_up_s: float, now_ms: int) -> None:
+    for owner in status.owners:
+        away_ms = now_ms - owner.trouble_since_ms if owner.trouble_since_ms else 0
+        if away_ms > give_up_s * 1000:
+            raise StoreError(f"gave up after {give_up_s:g} s: {owner.last_trouble}")
 
 
 def _raise_failure(status: Status) -> None:

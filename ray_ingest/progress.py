@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status as LiveLine
 
-from ray_ingest.actors.supervisor import Base, Status
+from ray_ingest.actors.status import Base, Status
 from ray_ingest.metrics import ADDRESS
 
 PLAIN_EVERY_S = 5.0
@@ -47,6 +47,8 @@ class Progress:
         self._rated_at: tuple[float, int] | None = None
         self._sampled: set[str] = set()
         self._trouble_s: float | None = None
+        self._waiting: set[str] = set()
+        self._dropped = 0
         self._restarts: dict[str, int] = {}
 
     def __enter__(self) -> Progress:
@@ -97,7 +99,9 @@ class Progress:
             return f"{feeds}: {self._committed:,} ticks committed, {candles}"
         queued = sum(feed.queued for feed in status.feeds)
         rate = self._ticks_per_s(now_s)
-        return f"{feeds}: {self._committed:,} ticks ({rate:,.0f}/s), {queued:,} queued, {candles}"
+        lost = sum(feed.to_recover for feed in status.feeds)
+        recovering = f", {lost:,} to recover" if lost else ""
+        return f"{feeds}: {self._committed:,} ticks ({rate:,.0f}/s), {queued:,} queued{recovering}, {candles}"
 
     def _ticks_per_s(self, now_s: float) -> float:
         """Of the last second or two: figures come in steps, and a shorter look would see them."""
@@ -116,6 +120,14 @@ class Progress:
             level = logging.INFO if reason in ROUTINE else logging.WARNING
             log.log(level, "rejected a tick, %s: %s", reason, samples[reason])
         self._sampled |= samples.keys()
+        waiting = {f"{feed.name} waits: {feed.waits_for}" for feed in status.feeds if feed.waits_for}
+        for line in sorted(waiting - self._waiting):
+            log.warning("%s", line)
+        self._waiting |= waiting
+        dropped = sum(feed.dropped for feed in status.feeds)
+        if dropped and not self._dropped:
+            log.warning("ticks are dropped, a feed's buffer is full: their candles are marked as gaps")
+        self._dropped = dropped
         trouble = next((owner.trouble for owner in status.owners if owner.trouble), "")
         if trouble:
             if self._trouble_s is None:

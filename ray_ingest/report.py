@@ -6,7 +6,7 @@ from collections import Counter
 
 import msgspec
 
-from ray_ingest.actors.supervisor import Base, Status
+from ray_ingest.actors.status import Base, Status
 from ray_ingest.core.directory import REASONS
 
 
@@ -37,11 +37,15 @@ def report_of(status: Status) -> Report:
     """The totals of a run that ended with `status`."""
     rejected: Counter[str] = Counter()
     without_candle: Counter[str] = Counter()
-    applied = already = 0
+    applied = already = received = 0
     for feed in status.feeds:
         rejected.update(feed.rejected)
         base = status.bases.get(feed.producer, Base(0, {}))
-        already += min(base.committed, feed.sequence)
+        # What a live feed's journal still had is applied now, and its earlier processes' ticks are counted no
+        # more: its ticks in are what became of them.
+        already += 0 if feed.live else min(base.committed, feed.sequence)
+        received += max(0, feed.committed - base.committed) if feed.live else feed.received
+        received += feed.repeated + feed.filtered + sum(feed.rejected.values()) if feed.live else 0
         applied += max(0, feed.committed - base.committed)
         for owner in status.owners:
             without_candle.update(owner.counts.get(feed.producer, {}))
@@ -50,10 +54,13 @@ def report_of(status: Status) -> Report:
         number = without_candle.pop(reason, 0)
         rejected[reason] += number
         applied -= number
+    notes = without_candle.pop("gap_notes", 0)  # they have offsets, but are no ticks
+    applied -= notes
+    received -= notes
     wall_s = max((feed.running_s for feed in status.feeds), default=0.0)
     latencies = [feed.latency_ms for feed in status.feeds if feed.latency_ms]
     return Report(
-        ticks_in=sum(feed.received for feed in status.feeds),
+        ticks_in=received,
         ticks_applied=applied,
         ticks_repeated=sum(feed.repeated for feed in status.feeds),
         ticks_already_committed=already,

@@ -91,9 +91,25 @@ class RedisConfig:
     timeout_s: float = 5.0
     health_check_interval_s: int = 30
     give_up_s: float = 30.0
+    breaker_failures: int = 5
+    breaker_open_s: float = 0.2
+    breaker_longest_open_s: float = 2.0
+    breaker_successes: int = 1
     lists_ttl_h: float = 24.0
     history_days: int = 30
     stream_hours: float = 48.0
+
+
+@dataclass(frozen=True)
+class JournalConfig:
+    """`journal`."""
+
+    ticks: str = "live"
+    folder: str | None = None
+    fsync: str = "everysec"
+    segment_mb: int = 64
+    keep_days: int = 7
+    keep_gb: float = 50.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,7 @@ class RayConfig:
     dashboard_port: int = 8265
     address: str = "auto"
     namespace: str = "ray_ingest"
+    silent_s: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -163,9 +180,15 @@ class AppConfig:
     filter: FilterConfig
     alerts: AlertsConfig
     ingest: IngestConfig
+    journal: JournalConfig
     metrics: MetricsConfig
     log: LogConfig
     calendar: dict[str, Any]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the feed's ticks can be had only once."""
+        return isinstance(self.feed, SimFeedConfig) and self.feed.forever
 
     @property
     def speed(self) -> float | None:

@@ -60,7 +60,8 @@ class OhlcStats(msgspec.Struct):
 
     `closed`, `amended` and `counts` (by producer and reason) are the store's own, kept through restarts;
     `samples` are the first rejected tick of each reason in words. `trouble` is what keeps the store from
-    committing now; `trouble_since_ms` stays until a commit has succeeded, and `last_trouble` for good.
+    committing now and `breaker` the state of its circuit breaker; `trouble_since_ms` stays until a commit has
+    succeeded, and `last_trouble` for good.
     """
 
     name: str
@@ -80,6 +81,7 @@ class OhlcStats(msgspec.Struct):
     watermark_ms: int = 0
     newest_event_ms: int = 0
     trouble: str = ""
+    breaker: str = "closed"
     trouble_since_ms: int = 0
     last_trouble: str = ""
     counts: dict[str, dict[str, int]] = {}
@@ -87,12 +89,19 @@ class OhlcStats(msgspec.Struct):
 
 
 class FeedStats(msgspec.Struct):
-    """One feed actor's figures since it started. `state` is starting, running, ended, stopped or failed."""
+    """One feed actor's figures since it started. `state` is starting, running, ended, stopped or failed.
+
+    `queued` ticks are taken and not committed, in memory or in the journal; `to_recover` of them the store
+    had committed before it lost them; `dropped` ones found the buffer full. `live`: the source can't be read
+    again. `trouble` is with an owner, `waits_for` with the journal.
+    A feed is `over` when it does nothing more; one that has ended still looks after what it sent.
+    """
 
     name: str
     producer: str
     pid: int
     state: str = "starting"
+    over: bool = False
     error: str = ""
     exit_code: int = 0
     received: int = 0
@@ -109,5 +118,9 @@ class FeedStats(msgspec.Struct):
     calls: int = 0
     rewinds: int = 0
     trouble: str = ""
+    waits_for: str = ""
+    live: bool = False
+    dropped: int = 0
+    to_recover: int = 0
     counts: dict[str, int] = {}
     latency_ms: list[float] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -14,13 +14,31 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from ray_ingest.actors.messages import Batch, Reply, Standing
+from ray_ingest.core.gaps import is_note
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.core.outbox import Outbox
-from ray_ingest.errors import FencedError, StoreError
+from ray_ingest.errors import FencedError, JournalError, StoreError
 
-STANDING_TIMEOUT_S = 10.0
 LATENCIES_KEPT = 8_192
 RETRY_S = 0.2
+
+
+class StoreWentBackError(StoreError):
+    """The store has lost commits, and their ticks are only where they came from."""
+
+
+class SequenceRecord(Protocol):
+    """What is kept on disk of a producer's sequence for one partition: offsets `first` to `end`."""
+
+    @property
+    def first(self) -> int: ...  # noqa: D102 — see the class
+    @property
+    def end(self) -> int: ...  # noqa: D102
+    def read(self, offset: int, limit: int) -> npt.NDArray[np.void]:
+        """1 to `limit` TICK rows from `offset` on."""
+
+    def skip_to(self, offset: int) -> None:
+        """The sequence goes on at `offset`, which lies beyond the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +56,27 @@ class Sender:
     """Sends an `Outbox` to an owner and keeps it in step with the owner's committed offset.
 
     `step` does what can be done now and never waits for longer than it is told. After any failed call it
-    stops, lets the calls in flight end, asks the owner where it stands, and goes on from there.
+    stops, lets the calls in flight end, asks the owner where it stands, and goes on from there: from memory,
+    or from the `record` of the sequence where memory doesn't reach.
     """
 
     def __init__(
-        self, owner: Any, producer: str, table: InstrumentTable, live: bool, settings: SenderSettings
+        self,
+        owner: Any,
+        producer: str,
+        table: InstrumentTable,
+        live: bool,
+        settings: SenderSettings,
+        record: SequenceRecord | None = None,
     ) -> None:
         self._owner = owner
         self._producer = producer
         self._table = table
         self._live = live
         self._settings = settings
-        self.outbox = Outbox()
-        self.standing = Standing(0, 0, {})
+        self._record = record
+        self.outbox = Outbox(0, record.end, record.read) if record else Outbox()
+        self.standing: Standing | None = None
         self.newest_event_ms = 0
         self.source_ended = False
         self.settled = False
@@ -58,11 +84,15 @@ class Sender:
         self.fenced = False
         self.calls = 0
         self.rewinds = 0
+        self._recover_to = 0
         self.latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._names_known = 0
         self._calls: deque[tuple[Any, bool]] = deque()
-        self._waiting_since_s: deque[tuple[int, float]] = deque()
-        self._stopped = False
+        self._question: Any = None
+        self._waiting_since_s: deque[tuple[int, float]] = deque(maxlen=LATENCIES_KEPT)
+        self._sent_event_ms: deque[tuple[int, int]] = deque()
+        self._committed_event_ms = 0
+        self._stopped = True
         self._last_call_s = 0.0
         self._retry_at_s = 0.0
 
@@ -74,32 +104,39 @@ class Sender:
     @property
     def done(self) -> bool:
         """The source has ended and the owner has committed its last tick and closed its last minute."""
-        return self.source_ended and self.settled and not self._calls
+        return self.source_ended and self.settled
 
-    def resume(self) -> bool:
-        """Ask the owner where this producer stands, and continue there; False when it can't say yet.
+    @property
+    def to_recover(self) -> int:
+        """Ticks the store had committed, lost, and has not got again yet."""
+        return max(0, self._recover_to - self.outbox.committed)
 
-        Raises StoreError when the store has lost commits whose ticks are gone from here.
-        """
-        try:
-            reply = ray.get(self._owner.standing.remote(self._producer), timeout=STANDING_TIMEOUT_S)
-        except RayError as error:
-            self.trouble = str(error).splitlines()[0]
-            return False
-        self.standing = msgspec.msgpack.decode(reply, type=Standing)
-        self.trouble = self.standing.trouble
-        self.fenced = self.fenced or self.standing.fenced
-        if self.trouble:
-            return False
-        if self.standing.committed < self.outbox.committed:
-            raise StoreError(
-                f"the store went back from offset {self.outbox.committed:,} to {self.standing.committed:,}: "
-                "it lost its last writes; the same command again replays them"
-            )
-        self.outbox.rewind(self.standing.committed)
-        self._names_known = 0
-        self._stopped = False
-        return True
+    @property
+    def in_step(self) -> bool:
+        """The owner has said where this producer stands, and nothing has gone wrong since."""
+        return not self._stopped
+
+    def ask_again(self) -> None:
+        """Ask the owner, and it the store, where this producer stands, although nothing went wrong."""
+        self._stop("")
+
+    def _rewind(self, committed: int) -> None:
+        if committed < self.outbox.committed:
+            if self._record is None:
+                raise StoreWentBackError(
+                    f"the store went back from offset {self.outbox.committed:,} to {committed:,}"
+                )
+            self._recover_to = max(self._recover_to, self.outbox.committed)
+            self._committed_event_ms = 0
+        if self._record is not None:
+            if committed > self._record.end:  # its tail is lost, the store has it
+                self._record.skip_to(committed)
+                self.outbox = Outbox(committed, committed, self._record.read)
+            committed = max(committed, self._record.first)
+        self.outbox.rewind(committed)
+        # Minutes end by what is sent from here on: a time ahead of it would close them too early.
+        self.newest_event_ms = self._committed_event_ms
+        self._sent_event_ms.clear()
 
     def check_fenced(self) -> None:
         """Raises FencedError when another incarnation owns the partition: this run has been replaced."""
@@ -132,16 +169,42 @@ class Sender:
         return sent
 
     def _restart(self, patience_s: float) -> bool:
-        """After trouble: let the calls in flight end, then continue where the owner stands."""
+        """At first and after trouble: let the calls in flight end, then continue where the owner stands.
+
+        Raises StoreWentBackError when the store has lost commits whose ticks are gone from here.
+        """
         if self._calls:
             return self._collect(patience_s)
-        if time.monotonic() < self._retry_at_s:
+        if self._question is None:
+            if time.monotonic() < self._retry_at_s:
+                return False
+            self._question = self._owner.standing.remote(self._producer)
+        try:
+            answer = ray.get(self._question, timeout=patience_s)
+        except GetTimeoutError:
             return False
-        if self.resume():
-            self.rewinds += 1
-        else:
-            self._stop(self.trouble)
+        except RayError as error:
+            self._question = None
+            self._stop(str(error).splitlines()[0])
+            return True
+        self._question = None
+        self._continue(msgspec.msgpack.decode(answer, type=Standing))
         return True
+
+    def _continue(self, standing: Standing) -> None:
+        self.fenced = self.fenced or standing.fenced
+        if standing.trouble:
+            self._stop(standing.trouble)
+            return
+        try:
+            self._rewind(standing.committed)
+        except JournalError as error:  # such as a full disk
+            self._stop(str(error))
+            return
+        self.standing = standing
+        self.trouble = ""
+        self._names_known = 0
+        self._stopped = False
 
     def _may_send(self, source_idle: bool) -> bool:
         unsent = self.outbox.unsent
@@ -151,17 +214,21 @@ class Sender:
         if unsent:
             oldest_s = self._waiting_since_s[0][1] if self._waiting_since_s else 0.0
             return self.source_ended or (source_idle and now_s - oldest_s >= self._settings.linger_s)
-        if self._calls or self.done:
+        if self._calls:
             return False
-        restless = self.source_ended or len(self.outbox) > 0
+        # Once done, a call now and then still finds out whether the store has lost what it had.
+        restless = not self.done and (self.source_ended or len(self.outbox) > 0)
         pause_s = self._settings.heartbeat_s if restless else self._settings.idle_heartbeat_s
         return now_s - self._last_call_s >= pause_s
 
     def _send(self, source_idle: bool) -> None:
         start, ticks = self.outbox.take(self._settings.batch_ticks)
-        empty = self.outbox.unsent == 0
+        empty, backlog = self.outbox.unsent == 0, self.outbox.unsent >= self._settings.batch_ticks
         if len(ticks):
-            self.newest_event_ms = max(self.newest_event_ms, int(ticks["event_time_ms"].max()))
+            # A gap note says nothing of how far event time has come.
+            newest_ms = np.max(ticks["event_time_ms"], initial=0, where=~is_note(ticks))
+            self.newest_event_ms = max(self.newest_event_ms, int(newest_ms))
+            self._sent_event_ms.append((self.outbox.cursor, self.newest_event_ms))
         ended = self.source_ended and empty
         names = self._table.entries[self._names_known :]
         head = Batch(
@@ -170,10 +237,11 @@ class Sender:
             self._names_known,
             [(entry.exchange, entry.token, entry.source) for entry in names],
             self.newest_event_ms,
-            self._live,
+            self._live and not backlog,  # the clock says nothing of minutes that are still to be sent
             source_idle and empty and not self._calls,
             ended,
-            self.outbox.unsent >= self._settings.batch_ticks,
+            backlog,
+            self._record.first if self._record else 0,
         )
         call = self._owner.push.remote(msgspec.msgpack.encode(head), ticks.tobytes())
         self._calls.append((call, ended))
@@ -190,6 +258,7 @@ class Sender:
             return False
         except RayError as error:
             self._calls.popleft()
+            self.rewinds += not self._stopped
             self._stop(str(error).splitlines()[0])
             return True
         self._calls.popleft()
@@ -200,6 +269,7 @@ class Sender:
         self.fenced = self.fenced or reply.fenced
         self.trouble = reply.trouble
         if reply.rewind:
+            self.rewinds += not self._stopped
             self._stop(reply.trouble)
             return
         if self._stopped:
@@ -211,6 +281,8 @@ class Sender:
             )
         self.settled = ended and reply.settled and reply.committed == self.outbox.end
         self.outbox.acknowledge(reply.committed)
+        while self._sent_event_ms and self._sent_event_ms[0][0] <= reply.committed:
+            self._committed_event_ms = self._sent_event_ms.popleft()[1]
         now_s = time.monotonic()
         while self._waiting_since_s and self._waiting_since_s[0][0] <= reply.committed:
             self.latency_ms.append((now_s - self._waiting_since_s.popleft()[1]) * 1000)

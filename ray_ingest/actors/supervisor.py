@@ -2,89 +2,86 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
-from ray_ingest.actors.feed import FeedSettings
 from ray_ingest.actors.messages import Batch, FeedStats, OhlcStats
 from ray_ingest.actors.ohlc import OhlcSettings
-from ray_ingest.actors.options import start_feed, start_ohlc
+from ray_ingest.actors.options import (
+    SUPERVISOR,
+    feed_name,
+    start_feed,
+    start_ohlc,
+)
+from ray_ingest.actors.pump import FeedSettings
+from ray_ingest.actors.status import Base, Status, as_ended
+from ray_ingest.actors.watching import Watched, answers_of
 from ray_ingest.metrics import MetricsEndpoint
+
+__all__ = ["DRIVER_S", "Base", "Plan", "Status", "Supervisor"]
+
+log = logging.getLogger(__name__)
 
 WATCH_S = 0.2
 ANSWER_S = 5.0
 DRAIN_S = 30.0
+DRIVER_S = 3.0  # a driver asks ten times a second; one that hasn't for so long is gone
 HEARTBEAT = msgspec.msgpack.encode(Batch("", 0, 0, [], 0, live=False, idle=True, ended=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What runs: owners, feeds, the Ray namespace of their names, and the metrics port (None: none)."""
+    """What runs: owners, feeds, the Ray namespace of their names, the metrics port (None: none), and how long
+    an actor may be silent before it is replaced."""
 
     owners: list[OhlcSettings]
     feeds: list[FeedSettings]
     namespace: str
     metrics_port: int | None
-
-
-class Base(msgspec.Struct):
-    """Where a producer stood when this run began: ticks committed, and the owners' counts by reason."""
-
-    committed: int
-    counts: dict[str, int]
-
-
-class Status(msgspec.Struct):
-    """How everything is: the actors' latest figures, how often each was restarted, where each producer began,
-    since when (epoch ms) an actor hasn't answered, the metrics port (0: none), and how many candles the store
-    counted as closed and amended before the run."""
-
-    owners: list[OhlcStats]
-    feeds: list[FeedStats]
-    restarts: dict[str, int]
-    bases: dict[str, Base]
-    silent_since_ms: dict[str, int]
-    metrics_port: int
-    closed_before: int = 0
-    amended_before: int = 0
+    silent_s: float = 10.0
 
     @property
-    def closed(self) -> int:
-        """Candles closed in this run."""
-        return sum(owner.closed for owner in self.owners) - self.closed_before
+    def names(self) -> list[str]:
+        """Of all actors, the supervisor first."""
+        return [SUPERVISOR, *map(feed_name, self.feeds), *(settings.name for settings in self.owners)]
 
     @property
-    def amended(self) -> int:
-        """Closed candles amended in this run."""
-        return sum(owner.amended for owner in self.owners) - self.amended_before
-
-    @property
-    def finished(self) -> bool:
-        """No feed will send anything more."""
-        return bool(self.feeds) and all(f.state in ("ended", "stopped", "failed") for f in self.feeds)
+    def digest(self) -> str:
+        """The same for the same plan in every process, and telling nothing of what is in it."""
+        return hashlib.blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
 
 class Supervisor:
-    """See the module's text. A thread of its own watches; calls return what it saw last."""
+    """See the module's text. A thread of its own watches; calls return what it saw last.
+
+    Started again by Ray it finds its actors and begins nothing anew; what it counted is the driver's to keep.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._owners = {s.name: start_ohlc(s, plan.namespace) for s in plan.owners}
-        begun = ray.get([owner.stats.remote() for owner in self._owners.values()])
-        handles = list(self._owners.values())
-        self._feeds = {f"feed[{s.name}]": start_feed(s, handles, plan.namespace) for s in plan.feeds}
-        before = [msgspec.msgpack.decode(answer, type=OhlcStats) for answer in begun]
-        closed, amended = sum(o.closed for o in before), sum(o.amended for o in before)
-        self._status = Status([], [], {}, {}, {}, 0, closed, amended)
+        owners = {s.name: start_ohlc(s, plan.namespace) for s in plan.owners}
+        self._owners = {name: Watched(owner, plan.silent_s) for name, owner in owners.items()}
+        self._status = Status([], [], {}, {}, {}, 0, incarnation=uuid4().hex, pid=os.getpid())
         self._pids: dict[str, int] = {}
         self._figures: dict[str, OhlcStats | FeedStats] = {}
-        self._lock = threading.Lock()
+        self._feeds: dict[str, Watched] = {}
+        self._looking = threading.Lock()
+        self._trouble = ""
+        self._is_stopping = False
+        self._is_settled = False  # feeds aren't asked any more then: one that Ray starts again counts anew
+        self._driver, self._heard_s = "", 0.0
         self._metrics = MetricsEndpoint(self._seen, plan.metrics_port)
         self._status.metrics_port = self._metrics.port
         self._ending = threading.Event()
@@ -92,12 +89,23 @@ class Supervisor:
         self._watcher.start()
 
     def __repr__(self) -> str:
-        return "supervisor"
+        return SUPERVISOR
 
-    def status(self, fresh: bool = False) -> bytes:
-        """`Status`, of the last watch or as of now."""
-        if fresh:
-            self._look()
+    def adopt(self, driver: str, digest: str) -> str:
+        """Follow this driver from now on. Returns "", or why not: "plan", as this one carries out another,
+        or "driver", as its driver lives."""
+        if digest != self._plan.digest:
+            return "plan"
+        if self._driver not in ("", driver) and time.monotonic() - self._heard_s < DRIVER_S:
+            return "driver"
+        self._driver, self._heard_s = driver, time.monotonic()
+        return ""
+
+    def status(self, driver: str = "") -> bytes:
+        """`Status` of the last watch; being asked by its driver is also how it knows that this one lives."""
+        if driver and self._driver in ("", driver):  # the former: started again, it doesn't know its driver
+            self._driver = driver
+            self._heard_s = time.monotonic()
         return msgspec.msgpack.encode(self._seen())
 
     def stop(self, drain: bool) -> bytes:
@@ -105,70 +113,108 @@ class Supervisor:
 
         Without `drain` nothing is waited for; what isn't committed is sent again by the next run.
         """
+        self._is_stopping = True
         if drain:
-            self._ask(self._feeds, "stop")
             deadline_s = time.monotonic() + DRAIN_S
-            self._look()
-            while not self._seen().finished and time.monotonic() < deadline_s:
+            while not self._all_over() and time.monotonic() < deadline_s:
+                for feed in list(self._feeds.values()):  # again and again: Ray may just have started it again
+                    feed.handle.stop.remote()
                 self._ending.wait(WATCH_S / 4)
                 self._look()
+            self._is_settled = self._all_over()
             self._ask(self._owners, "drain", DRAIN_S)
         self._ending.set()
         self._watcher.join()
         self._look()
         return msgspec.msgpack.encode(self._seen())
 
-    def end_actors(self) -> None:
-        """End all actors, feeds first; each closes what it holds."""
+    def close_actors(self) -> None:
+        """Have the owners let go of the store; all actors are about to be killed."""
         self._metrics.close()
-        for actors in (self._feeds, self._owners):
-            if actors is self._owners:
-                self._ask(actors, "close")
-            for handle in actors.values():
-                ray.kill(handle)
+        self._ask(self._owners, "close")
 
     def _seen(self) -> Status:
-        with self._lock:
-            return self._status
+        return self._status
+
+    def _all_over(self) -> bool:
+        status = self._seen()
+        return len(status.feeds) == len(self._plan.feeds) and status.over
 
     def _watch(self) -> None:
         last_beat_s = 0.0
-        while not self._ending.wait(WATCH_S):
-            self._look()
+        while not self._ending.wait(WATCH_S if self._has_begun else WATCH_S / 10):
+            self._look(WATCH_S)
+            if not self._has_begun and len(self._figures) >= len(self._owners):
+                self._begin()
             if self._seen().finished and time.monotonic() - last_beat_s > 1.0:
                 last_beat_s = time.monotonic()
                 for owner in self._owners.values():
-                    owner.push.remote(HEARTBEAT, b"")
+                    owner.handle.push.remote(HEARTBEAT, b"")
 
-    def _look(self) -> None:
-        """Ask every actor for its figures; one that doesn't answer keeps its last ones."""
-        answers = self._ask(self._owners | self._feeds, "stats")
-        with self._lock:
-            status = self._status
-            now_ms = time.time_ns() // 1_000_000
-            for name in (*self._owners, *self._feeds):
-                if name not in answers:
-                    status.silent_since_ms.setdefault(name, now_ms)
-                    continue
-                status.silent_since_ms.pop(name, None)
-                figures: OhlcStats | FeedStats = (
-                    msgspec.msgpack.decode(answers[name], type=OhlcStats)
-                    if name in self._owners
-                    else msgspec.msgpack.decode(answers[name], type=FeedStats)
+    @property
+    def _has_begun(self) -> bool:
+        return len(self._feeds) == len(self._plan.feeds)
+
+    def _begin(self) -> None:
+        """Start the feeds that aren't started yet; what the store had counted before is known."""
+        with self._going_on(), self._looking:
+            if not self._feeds:
+                owners = [figures for figures in self._figures.values() if isinstance(figures, OhlcStats)]
+                closed, amended = sum(o.closed for o in owners), sum(o.amended for o in owners)
+                self._status = msgspec.structs.replace(
+                    self._status, closed_before=closed, amended_before=amended
                 )
+            handles = [owner.handle for owner in self._owners.values()]
+            for settings in self._plan.feeds:
+                if feed_name(settings) not in self._feeds:
+                    feed = start_feed(settings, handles, self._plan.namespace)
+                    self._feeds[feed_name(settings)] = Watched(feed, self._plan.silent_s)
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """What fails, with Ray's GCS away for one, is said once and tried again in the next round."""
+        try:
+            yield
+        except Exception as error:
+            trouble = f"{type(error).__name__}: {error}"
+            if trouble != self._trouble:
+                log.warning("the supervisor tries again: %s", trouble, exc_info=True)
+            self._trouble = trouble
+
+    def _look(self, patience_s: float = ANSWER_S) -> None:
+        """Ask every actor for its figures; one that doesn't answer keeps its last ones."""
+        with self._going_on(), self._looking:
+            actors = self._owners if self._is_settled else self._owners | self._feeds
+            answers = answers_of(actors.items(), patience_s)
+            restarts, bases = dict(self._status.restarts), dict(self._status.bases)
+            for name, answer in answers.items():
+                figures: OhlcStats | FeedStats = (
+                    msgspec.msgpack.decode(answer, type=OhlcStats)
+                    if name in self._owners
+                    else msgspec.msgpack.decode(answer, type=FeedStats)
+                )
+                before = self._figures.get(name)
+                if self._is_stopping and isinstance(before, FeedStats) and isinstance(figures, FeedStats):
+                    figures = as_ended(before, figures)
                 self._figures[name] = figures
                 if self._pids.setdefault(name, figures.pid) != figures.pid:
                     self._pids[name] = figures.pid
-                    status.restarts[name] = status.restarts.get(name, 0) + 1
+                    restarts[name] = restarts.get(name, 0) + 1
                 if isinstance(figures, FeedStats) and figures.producer and figures.state != "starting":
-                    base = Base(figures.already_committed, figures.counts)
-                    status.bases.setdefault(figures.producer, base)
-            status.owners = [f for f in self._figures.values() if isinstance(f, OhlcStats)]
-            status.feeds = [f for f in self._figures.values() if isinstance(f, FeedStats)]
+                    bases.setdefault(figures.producer, Base(figures.already_committed, figures.counts))
+            seen = self._figures.values()
+            self._status = msgspec.structs.replace(
+                self._status,
+                owners=[figures for figures in seen if isinstance(figures, OhlcStats)],
+                feeds=[figures for figures in seen if isinstance(figures, FeedStats)],
+                restarts=restarts,
+                bases=bases,
+                silent_since_ms={n: a.silent_since_ms for n, a in actors.items() if a.silent_since_ms},
+            )
 
-    def _ask(self, actors: dict[str, Any], method: str, *args: Any) -> dict[str, Any]:
+    def _ask(self, actors: dict[str, Watched], method: str, *args: Any) -> dict[str, Any]:
         """Answers by actor name; those that fail or take too long are left out."""
-        calls = {name: getattr(actor, method).remote(*args) for name, actor in actors.items()}
+        calls = {name: getattr(actor.handle, method).remote(*args) for name, actor in actors.items()}
         answers = {}
         deadline_s = time.monotonic() + (DRAIN_S if method == "drain" else ANSWER_S)
         for name, call in calls.items():

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ray_ingest.actors.messages import FeedStats, OhlcStats
-from ray_ingest.actors.supervisor import Base, Status
+from ray_ingest.actors.status import Base, Status
 from ray_ingest.progress import STARTING, STOPPING, Progress
 
 

@@ -1,7 +1,7 @@
 """The totals of a run: every tick in one account, whatever was committed before and whoever was restarted."""
 
 from ray_ingest.actors.messages import FeedStats, OhlcStats
-from ray_ingest.actors.supervisor import Base, Status
+from ray_ingest.actors.status import Base, Status
 from ray_ingest.report import Report, report_of
 
 

@@ -44,8 +44,8 @@ class System:
         """Replay a file or folder, or several at once, each by a feed of its own: a producer of its own."""
         paths = [paths] if isinstance(paths, Path) else paths
         config = with_new_prefix(replay_config(self.url, paths[0], *overrides))
-        with open_store(config) as url:
-            plan = plan_with_feeds(config, url, paths)
+        with open_store(config) as store:
+            plan = plan_with_feeds(config, store.url, paths)
             report = run_plan(plan, config.redis.give_up_s, threading.Event(), lambda status: None)
         candles = candles_of(self.url, config.redis.prefix)
         check_accounts(report, candles)

@@ -68,8 +68,8 @@ def test_vectors_however_batches_interleave(server: Server, vectors: list[Vector
         shares = vector.split(rng, rng.randint(2, 3))
         producers = [Producer.of(f"producer-{p}", vector, shares == p) for p in shares.unique()]
         config = with_new_prefix(configs[vector.calendar])
-        with open_store(config) as url:
-            owner = OhlcPartition(plan_of(config, url, "").owners[0])
+        with open_store(config) as store:
+            owner = OhlcPartition(plan_of(config, store.url, "").owners[0])
             interleave(owner, producers, rng)
             owner.close()
         assert_equal(candles_of(server.url, config.redis.prefix), vector.candles, f"seed {seed}: ")

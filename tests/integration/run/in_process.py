@@ -11,7 +11,8 @@ from uuid import uuid4
 import msgspec
 import psutil
 
-from ray_ingest.actors.supervisor import Status
+from ray_ingest.actors.options import SUPERVISOR
+from ray_ingest.actors.status import Status
 from ray_ingest.config import AppConfig, SimFeedConfig, compose
 from ray_ingest.pipeline import open_store, plan_of, run_plan
 from ray_ingest.report import Report
@@ -31,8 +32,8 @@ def market_config(server: Server, *overrides: str) -> AppConfig:
 
 def run_watched(config: AppConfig, watch: Callable[[Status], None]) -> Report:
     """Run to the end, `watch` seeing every status, in a namespace of its own; the accounts must add up."""
-    with open_store(config) as url:
-        plan = plan_of(config, url, f"test-{uuid4().hex[:8]}")
+    with open_store(config) as store:
+        plan = plan_of(config, store.url, f"test-{uuid4().hex[:8]}")
         report = run_plan(plan, config.redis.give_up_s, threading.Event(), watch)
     check_accounts(msgspec.to_builtins(report))
     return report
@@ -50,6 +51,13 @@ def assert_all_candles_right(config: AppConfig, server: Server) -> None:
 def committed(status: Status) -> int:
     """Ticks of all feeds that are safe by now."""
     return sum(feed.committed for feed in status.feeds)
+
+
+def pids_of(status: Status) -> dict[str, int]:
+    """The process of every actor, by the actor's name."""
+    pids = {owner.name: owner.pid for owner in status.owners}
+    pids |= {f"feed[{feed.name}]": feed.pid for feed in status.feeds}
+    return pids | {SUPERVISOR: status.pid}
 
 
 def kill(pid: int) -> None:

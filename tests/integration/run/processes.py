@@ -72,8 +72,9 @@ class Run:
             )
 
     def command(self, *arguments: str, python: str = sys.executable) -> list[str]:
-        """The command line, with the store in this run's folder."""
-        return [python, "-m", "ray_ingest.main", f"redis.data_dir={self.folder / 'store'}", *arguments]
+        """The command line, with the store in this run's folder, unless it is `redis=url`."""
+        store = [] if "redis=url" in arguments else [f"redis.data_dir={self.folder / 'store'}"]
+        return [python, "-m", "ray_ingest.main", *store, *arguments]
 
     def wait_for(self, text: str) -> str:
         """Read what it says until a line has `text`; returns that line."""
@@ -95,7 +96,7 @@ class Run:
         code = self.process.wait(60)
         assert "Traceback" not in self.errors + self.output
         assert not [process.cmdline() for process in still_alive(self.mark)]
-        assert not valkey.is_alive(valkey.ServerFiles(self.folder / "store"))
+        assert not store_lives(self.folder)
         assert not [path for path in self.folder.rglob("*") if path.is_socket()]
         assert set(self.cwd.iterdir()) == self._found
         return code
@@ -125,6 +126,11 @@ class Run:
         return report
 
 
+def store_lives(folder: Path) -> bool:
+    """Whether the embedded store of the runs in `folder` runs."""
+    return (folder / "store").exists() and valkey.is_alive(valkey.ServerFiles(folder / "store"))
+
+
 @contextmanager
 def running(folder: Path, *arguments: str, **places: Any) -> Iterator[Run]:
     """A run that is killed, with all its processes, should the test fail before its end."""
@@ -137,7 +143,7 @@ def running(folder: Path, *arguments: str, **places: Any) -> Iterator[Run]:
         run.process.wait(30)
         assert run.process.stdout
         run.process.stdout.close()
-        if valkey.is_alive(valkey.ServerFiles(folder / "store")):
+        if store_lives(folder):
             EmbeddedServer.attach(folder / "store").close()
 
 

@@ -7,7 +7,7 @@ import pytest
 import ray
 from ray.util.state import list_actors
 
-from ray_ingest.actors.supervisor import Status
+from ray_ingest.actors.status import Status
 from tests.integration.run.in_process import (
     assert_all_candles_right,
     committed,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ray_ingest.actors.supervisor import Status
+from ray_ingest.actors.status import Status
 from ray_ingest.errors import StoreError
 from tests.integration.run.in_process import (
     assert_all_candles_right,
@@ -93,3 +93,21 @@ def test_a_store_that_stays_away_ends_the_run_with_one_line(store: MortalServer)
     assert "\n" not in text
     assert caught.value.exit_code == 4
     assert 2 <= time.monotonic() - killed_s[0] < 30
+
+
+def test_a_store_emptied_after_all_was_committed_is_filled_again(store: MortalServer) -> None:
+    """FLUSHALL once the feed has ended, when nothing is left to be sent: the last question before the end
+    finds out, the source is read again, and every candle equals the oracle's."""
+    config = market_config(store.server, "feed.speed=max")
+    emptied: list[int] = []
+
+    def empty(status: Status) -> None:
+        if status.finished and not emptied:
+            emptied.append(committed(status))
+            with store.server.client() as client:
+                client.flushall()
+
+    report = run_watched(config, empty)
+    assert emptied
+    assert_all_candles_right(config, store.server)
+    assert report.ticks_applied > 0
