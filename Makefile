@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.setup-done
 DEMO   := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/ray-ingest/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test lint bench chaos soak lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ lint: setup ## ruff's rules and format, mypy --strict
 
 bench: setup ## our pipeline against the per-tick design and bare Ray transport
 	@$(BIN)/python -m benchmarks
+
+chaos: setup ## seeded faults under load, SEEDS=200 or 20-39; ARGS="--resume --keep --only 7"
+	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),200) $(ARGS)
+
+soak: setup ## 24 market hours at speed, memory and descriptors of every process watched
+	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 lock: setup ## pin requirements.lock anew after a change of pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --all-extras --generate-hashes --no-annotate --no-header \

@@ -71,13 +71,7 @@ def start_server(folder: Path, *extra_args: str, kind: Literal["valkey", "redis"
     disk and there is no TCP port. Started again on the same folder it has the same url and reads its AOF.
     The caller ends it. `kind` "redis" is the system's redis-server: the test skips where there is none.
     """
-    if kind == "valkey":
-        binary = str(get_binary_path())
-    else:
-        found = shutil.which("redis-server")
-        if found is None:
-            skip_or_fail("no redis-server on the PATH")
-        binary = str(found)
+    binary = str(binary_of("redis-server" if kind == "redis" else "valkey"))
     folder.mkdir(parents=True, exist_ok=True)
     path = _socket_path(folder)
     path.unlink(missing_ok=True)
@@ -111,6 +105,17 @@ def running_server(
         yield server
     finally:
         server.stop()
+
+
+def binary_of(name: str) -> Path:
+    """Where a program is: "valkey" is the embedded store's (its AOF checker is the same file), others are the
+    system's; the test skips where there is none."""
+    if name == "valkey":
+        return Path(get_binary_path())
+    found = shutil.which(name)
+    if found is None:
+        skip_or_fail(f"no {name} on the PATH")
+    return Path(str(found))
 
 
 def free_port() -> int:
