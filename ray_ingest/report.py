@@ -41,12 +41,15 @@ def report_of(status: Status) -> Report:
     for feed in status.feeds:
         rejected.update(feed.rejected)
         base = status.bases.get(feed.producer, Base(0, {}))
-        # What a live feed's journal still had is applied now, and its earlier processes' ticks are counted no
-        # more: its ticks in are what became of them.
-        already += 0 if feed.live else min(base.committed, feed.sequence)
-        received += max(0, feed.committed - base.committed) if feed.live else feed.received
-        received += feed.repeated + feed.filtered + sum(feed.rejected.values()) if feed.live else 0
-        applied += max(0, feed.committed - base.committed)
+        fresh = max(0, feed.committed - base.committed)
+        applied += fresh
+        if feed.live:
+            # What its journal still had is applied now, and its earlier processes' ticks are counted no more:
+            # its ticks in are what became of them.
+            received += fresh + feed.repeated + feed.filtered + sum(feed.rejected.values())
+        else:
+            received += feed.received
+            already += min(base.committed, feed.sequence)
         for owner in status.owners:
             without_candle.update(owner.counts.get(feed.producer, {}))
         without_candle.subtract(base.counts)
