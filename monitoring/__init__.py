@@ -1,0 +1,1 @@
+"""Files that Prometheus and Grafana read, and what makes them."""
