@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.setup-done
 DEMO   := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/ray-ingest/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench chaos soak lock clean
+.PHONY: help setup run test lint bench chaos fuzz soak lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: setup ## our pipeline against the per-tick design and bare Ray transport
 
 chaos: setup ## seeded faults under load, SEEDS=200 or 20-39; ARGS="--resume --keep --only 7"
 	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),200) $(ARGS)
+
+fuzz: setup ## a million mutated frames a broker through its decoder; ARGS="--broker dhan --seed 7"
+	@$(BIN)/python -m tests.venues.fuzz $(ARGS)
 
 soak: setup ## 24 market hours at speed, memory and descriptors of every process watched
 	@$(BIN)/python -m tests.chaos.soak $(ARGS)

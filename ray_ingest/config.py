@@ -7,8 +7,9 @@ unknown or mistyped is refused with its name before anything starts.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
 from itertools import chain
@@ -29,10 +30,15 @@ from omegaconf.errors import (
 
 from ray_ingest.config_rules import check
 from ray_ingest.errors import ConfigError
+from ray_ingest.feeds import brokers
 from ray_ingest.resources import resource_dir
 from ray_ingest.schema import (
     AlertsConfig,
     AppConfig,
+    BrokerConfig,
+    BrokerFeedConfig,
+    BrokersFeedConfig,
+    FeedConfig,
     FilterConfig,
     IngestConfig,
     JournalConfig,
@@ -41,7 +47,9 @@ from ray_ingest.schema import (
     RayConfig,
     RedisConfig,
     ReplayFeedConfig,
+    SessionConfig,
     SimFeedConfig,
+    TopConfig,
 )
 
 __all__ = ["FEEDS", "SECTIONS", "AppConfig", "ReplayFeedConfig", "SimFeedConfig", "compose", "group_options"]
@@ -53,12 +61,20 @@ SECTIONS = {
     "alerts": AlertsConfig,
     "ingest": IngestConfig,
     "journal": JournalConfig,
+    "session": SessionConfig,
     "metrics": MetricsConfig,
     "log": LogConfig,
 }
-"""The class of each part of the configuration but `feed`, whose class depends on its kind, and `calendar`."""
+"""The class of each part of the configuration but `feed`, whose class depends on its kind, `brokers`, which
+has one for each of them, and `calendar`."""
 
-FEEDS: dict[str, type[SimFeedConfig | ReplayFeedConfig]] = {"sim": SimFeedConfig, "replay": ReplayFeedConfig}
+FEEDS: dict[str, type[FeedConfig]] = {
+    "sim": SimFeedConfig,
+    "replay": ReplayFeedConfig,
+    "brokers": BrokersFeedConfig,
+    **dict.fromkeys(brokers.names(), BrokerFeedConfig),
+}
+"""The class of each kind of feed."""
 
 _TYPES = {
     int: "a whole number",
@@ -68,20 +84,23 @@ _TYPES = {
     list[str]: "a list of texts, such as [a,b]",
 }
 
-_PARTS = ("report", "feed", "calendar", *SECTIONS)
+_TOP = tuple(field.name for field in fields(TopConfig))
+_PARTS = (*_TOP, "feed", "brokers", "calendar", *SECTIONS)
 
 
 def compose(overrides: Sequence[str]) -> AppConfig:
     """The configuration for the command line's overrides. Raises ConfigError, one line, naming the key."""
     raw = _composed([_line(argument) for argument in overrides])
-    report, kind = raw.report, raw.feed.get("kind")
-    if report is not None and not isinstance(report, str):
-        raise ConfigError(f"report={report}: must be a file's name")
+    kind = raw.feed.get("kind")
     if kind not in FEEDS:
         raise ConfigError(f"feed.kind={kind}: must be one of {', '.join(FEEDS)}")
+    top: TopConfig = _section("", TopConfig, OmegaConf.masked_copy(raw, list(_TOP)))
     config = AppConfig(
-        report=report,
+        report=top.report,
+        instruments=top.instruments,
+        instruments_file=top.instruments_file,
         feed=_section("feed", FEEDS[kind], raw.feed),
+        brokers={name: _section(f"brokers.{name}", BrokerConfig, raw.brokers[name]) for name in raw.brokers},
         calendar=OmegaConf.to_container(raw.calendar, resolve=True),  # type: ignore[arg-type]
         **{name: _section(name, schema, raw[name]) for name, schema in SECTIONS.items()},
     )
@@ -113,7 +132,7 @@ def _line(argument: str) -> str:
         )
     if name.partition(".")[0] not in _PARTS:
         raise _unknown(name)
-    if name in SECTIONS and name not in groups:
+    if name in (*SECTIONS, "brokers") and name not in groups:
         raise ConfigError(f"{argument}: {name} is a group of settings, written {name}.<key>=<value>")
     with suppress(HydraException):
         if not OverridesParser.create().parse_override(argument).is_sweep_override():
@@ -132,20 +151,34 @@ def _composed(lines: list[str]) -> DictConfig:
         raise (_unknown(unknown[1]) if unknown else ConfigError(_one_line(error))) from None
 
 
-def _section(name: str, schema: type[Any], raw: DictConfig) -> Any:
+def _section(name: str, schema: type[Any], raw: Any) -> Any:
+    if not isinstance(raw, DictConfig):
+        raise ConfigError(f"{name}={raw}: {name} is a group of settings, written {name}.<key>=<value>")
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), raw))
+        section = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), raw))
+        _check_texts(name, section)
+        return section
     except OmegaConfBaseException as error:
         key = error.full_key or ""
+        name = f"{name}." if name else ""
         if isinstance(error, MissingMandatoryValue):
-            raise ConfigError(f"{name}.{key}: must be given, as in {name}.{key}=…") from None
+            raise ConfigError(f"{name}{key}: must be given, as in {name}{key}=…") from None
         if isinstance(error, ConfigKeyError):
-            raise _unknown(f"{name}.{key}") from None
+            raise _unknown(f"{name}{key}") from None
         if isinstance(error, InterpolationResolutionError):
-            raise ConfigError(f"{name}.{key}: {_one_line(error)}") from None
+            raise ConfigError(f"{name}{key}: {_one_line(error)}") from None
         field = re.split(r"[.\[]", key)[0]
         rule = _type_text(get_type_hints(schema)[field])
-        raise ConfigError(f"{name}.{field}={raw.get(field)}: must be {rule}") from None
+        raise ConfigError(f"{name}{field}={raw.get(field)}: must be {rule}") from None
+
+
+def _check_texts(name: str, section: Any) -> None:
+    """OmegaConf takes a list within a list of texts for a text."""
+    for field in fields(section):
+        value = getattr(section, field.name)
+        if isinstance(value, list) and not all(isinstance(text, str) for text in value):
+            key = f"{name}.{field.name}" if name else field.name
+            raise ConfigError(f"{key}={value}: must be {_TYPES[list[str]]}")
 
 
 def _type_text(hint: Any) -> str:
@@ -174,8 +207,17 @@ def _known_keys() -> list[str]:
     known = [f"{group}.{key}" for group, options in groups for key in chain(*options.values())]
     for name, value in OmegaConf.load(resource_dir("conf") / "config.yaml").items():
         if name != "defaults":
-            known += [f"{name!s}.{key!s}" for key in value] if isinstance(value, DictConfig) else [str(name)]
+            known += _leaves(str(name), value)
     return known
+
+
+def _leaves(name: str, value: Any) -> Iterator[str]:
+    """The full names of the settings below `name`."""
+    if not isinstance(value, DictConfig):
+        yield name
+        return
+    for key, below in value.items():
+        yield from _leaves(f"{name}.{key!s}", below)
 
 
 def _near(name: str, known: Collection[str]) -> str:

@@ -13,6 +13,10 @@ class ConfigError(RayIngestError):
     exit_code = 2
 
 
+class TokenError(ConfigError):
+    """A broker's token or client id is missing, or what is there can't be one."""
+
+
 class InputError(RayIngestError):
     """A file or tape given by the user can't be read as ticks."""
 
@@ -60,5 +64,11 @@ class UnknownInstrumentError(RayIngestError):
 
 class ActorError(RayIngestError):
     """An actor failed in a way that restarting it did not mend."""
+
+    exit_code = 6
+
+
+class ProcessSpentError(RayIngestError):
+    """Something of a broker's SDK runs on and can't be ended: the feed goes on in a new process."""
 
     exit_code = 6

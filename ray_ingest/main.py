@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import threading
@@ -13,6 +12,9 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from ray_ingest import logs
+from ray_ingest.actors.status import Status
+from ray_ingest.alerts import alerter_of
 from ray_ingest.config import compose
 from ray_ingest.errors import RayIngestError
 from ray_ingest.pipeline import open_store, run
@@ -35,14 +37,17 @@ def main(arguments: Sequence[str]) -> int:
     stop = threading.Event()
     try:
         config = compose(arguments)
-        logging.basicConfig(
-            level=config.log.level.upper(), format="%(levelname)s %(name)s: %(message)s", handlers=[_Log()]
-        )
+        logs.set_up(logs.settings_of(config.log), logs.DRIVER)
         preflight(config)
         _on_signals(_Stop(stop))
-        with open_store(config) as store:
+        with alerter_of(config) as alerter, open_store(config) as store:
             with Progress(console, stop) as progress:
-                report = run(config, store, stop, progress.show)
+
+                def watch(status: Status) -> None:
+                    progress.show(status)
+                    alerter.show(status)
+
+                report = run(config, store, stop, watch)
             if config.report is not None:
                 _write_report(Path(config.report).expanduser(), report)
             show_summary(console, config, report, store.url, stopped=stop.is_set())
@@ -79,15 +84,6 @@ class _Stop:
 def _on_signals(handler: _Stop | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
-
-
-class _Log(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever stderr is
-    """Writes to what stderr is at the moment: while a live line is shown, that is above the line."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        self.stream = sys.stderr
-        super().emit(record)
 
 
 def _write_report(path: Path, report: Report) -> None:

@@ -21,25 +21,31 @@ from pathlib import Path
 import ray
 
 from ray_ingest.actors.driver import Driver
-from ray_ingest.actors.ohlc import OhlcSettings
+from ray_ingest.actors.ohlc_settings import OhlcSettings
 from ray_ingest.actors.options import SUPERVISOR
 from ray_ingest.actors.pump import FeedSettings
 from ray_ingest.actors.runtime import RayLostError, Runtime
 from ray_ingest.actors.sender import SenderSettings
 from ray_ingest.actors.status import Status, Story
 from ray_ingest.actors.supervisor import Plan
-from ray_ingest.config import AppConfig, SimFeedConfig
+from ray_ingest.config import AppConfig, ReplayFeedConfig, SimFeedConfig
 from ray_ingest.core.breaker import BreakerSettings
+from ray_ingest.core.failover import FailoverPlan, FailoverSettings
 from ray_ingest.errors import ActorError, ConfigError, RayIngestError, StoreError
+from ray_ingest.feeds.brokers.source import BrokerSource
 from ray_ingest.feeds.replay_source import ReplaySource
 from ray_ingest.feeds.sim_source import SimSource
 from ray_ingest.feeds.source import TickSource
 from ray_ingest.journal import JournalSettings, default_journal_dir
+from ray_ingest.live import broker_settings_of
+from ray_ingest.logs import settings_of
 from ray_ingest.report import Report, report_of
+from ray_ingest.schema import BrokersFeedConfig
 from ray_ingest.store.opened import Store, open_store
 from ray_ingest.store.scripts import script_texts
+from ray_ingest.subscriptions import Changes, Subscriptions
 
-__all__ = ["open_store", "plan_of", "run", "run_plan", "running_ray", "source_of"]
+__all__ = ["open_store", "plan_of", "run", "run_plan", "running_ray", "sources_of"]
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +72,13 @@ def run(config: AppConfig, store: Store, stop: threading.Event, watch: Watcher) 
             runtime.check()
             store.ensure_alive()
 
+        changes = Changes(config)
         plan = plan_of(config, store.url, runtime.namespace)
         while True:
             try:
-                return run_plan(plan, config.redis.give_up_s, stop, watch, check, story)
+                return run_plan(
+                    plan, config.redis.give_up_s, stop, watch, check, story, changes.change, changes.last()
+                )
             except RayLostError as error:
                 if runtime.restarts == RAY_RESTARTS:
                     raise ActorError(
@@ -86,11 +95,15 @@ def run_plan(
     watch: Watcher,
     check: Callable[[], None] = lambda: None,
     story: Story | None = None,
+    changes: Callable[[], Subscriptions | None] = lambda: None,
+    changed: Subscriptions | None = None,
 ) -> Report:
     """`run` on a Ray that is up already, which stays up: all actors of the plan are gone afterwards.
 
     A supervisor that carries out this plan already is taken over if its driver is dead. `check` is called
-    several times a second; what it raises ends the run. `story` goes on from an earlier plan's.
+    several times a second; what it raises ends the run. `story` goes on from an earlier plan's. `changes` is
+    asked as often for what live feeds subscribe from now on, None as long as it is what it was; `changed` is
+    what it said last on an earlier Ray, as the plan only knows what was subscribed at first.
 
     Raises ConfigError when another run is under way in the plan's namespace; StoreError when the store has
     been away for longer than `give_up_s`, and no feed is live: a live one goes on for ever, its ticks wait in
@@ -99,7 +112,9 @@ def run_plan(
     driver = Driver(plan, check, story or Story(SUPERVISOR))
     try:
         driver.adopt()
-        _watch(driver, give_up_s, stop, watch)
+        if changed is not None:
+            driver.set_subscriptions(changed)
+        _watch(driver, give_up_s, stop, watch, changes)
         status = driver.stop(watch)
         watch(status)
         _raise_failure(status)
@@ -128,7 +143,7 @@ def running_ray(config: AppConfig) -> Iterator[str]:
 def plan_of(config: AppConfig, url: str, namespace: str) -> Plan:
     """What the supervisor starts for a configuration."""
     ingest, redis = config.ingest, config.redis
-    scripts = script_texts()
+    scripts, log_settings = script_texts(), settings_of(config.log)
     breaker = BreakerSettings(
         redis.breaker_failures,
         redis.breaker_open_s,
@@ -154,6 +169,7 @@ def plan_of(config: AppConfig, url: str, namespace: str) -> Plan:
             watermark=ingest.watermark,
             calendar=config.calendar,
             scripts=scripts,
+            log=log_settings,
         )
         for partition in range(ingest.partitions)
     ]
@@ -163,19 +179,27 @@ def plan_of(config: AppConfig, url: str, namespace: str) -> Plan:
         linger_s=ingest.linger_ms / 1000,
         heartbeat_s=max(ingest.flush_interval_ms, 1.0) / 1000,
     )
-    feed = FeedSettings(
-        name=config.feed.kind,
-        make_source=source_of(config),
-        speed=config.speed,
-        partitions=ingest.partitions,
-        buffer_ticks=ingest.buffer_ticks,
-        block_ticks=ingest.block_ticks,
-        future_ms=ingest.future_ms,
-        filters=config.filter.settings,
-        sender=sender,
-        journal=journal_of(config),
-    )
-    return Plan(owners, [feed], namespace, config.metrics.port, config.ray.silent_s)
+    sources, failover = sources_of(config), failover_of(config)
+    feeds = [
+        FeedSettings(
+            name=name,
+            make_source=make_source,
+            speed=config.speed,
+            partitions=ingest.partitions,
+            buffer_ticks=ingest.buffer_ticks,
+            block_ticks=ingest.block_ticks,
+            future_ms=ingest.future_ms,
+            filters=config.filter.settings,
+            sender=sender,
+            journal=journal_of(config),
+            shared=failover is not None,
+            one_counts=failover is None or failover.policy == "failover",
+            log=log_settings,
+        )
+        for name, make_source in sources.items()
+    ]
+    port, silent_s = config.metrics.port, config.ray.silent_s
+    return Plan(owners, feeds, namespace, port, silent_s, failover, log_settings)
 
 
 def journal_of(config: AppConfig) -> JournalSettings | None:
@@ -192,17 +216,38 @@ def journal_of(config: AppConfig) -> JournalSettings | None:
     )
 
 
-def source_of(config: AppConfig) -> Callable[[], TickSource]:
-    """What makes the configured source inside the feed's own process."""
-    if isinstance(config.feed, SimFeedConfig):
-        return functools.partial(SimSource, config.feed.settings, config.feed.forever)
-    path = Path(config.feed.path).expanduser().absolute()
-    return functools.partial(ReplaySource, path, config.feed.source, config.ingest.block_ticks)
+def sources_of(config: AppConfig) -> dict[str, Callable[[], TickSource]]:
+    """What makes the configured sources inside their feeds' own processes, by feed."""
+    match feed := config.feed:
+        case SimFeedConfig():
+            return {feed.kind: functools.partial(SimSource, feed.settings, feed.forever)}
+        case ReplayFeedConfig():
+            path = Path(feed.path).expanduser().absolute()
+            return {feed.kind: functools.partial(ReplaySource, path, feed.source, config.ingest.block_ticks)}
+    settings = broker_settings_of(config)
+    return {name: functools.partial(BrokerSource, broker) for name, broker in settings.items()}
 
 
-def _watch(driver: Driver, give_up_s: float, stop: threading.Event, watch: Watcher) -> None:
+def failover_of(config: AppConfig) -> FailoverPlan | None:
+    """How several brokers stand in for one another."""
+    feed = config.feed
+    if not isinstance(feed, BrokersFeedConfig) or len(feed.order) == 1:
+        return None
+    times = FailoverSettings(feed.silence_ms, int(feed.failback_s * 1000))
+    return FailoverPlan("arbitrate" if feed.policy == "arbitrate" else "failover", tuple(feed.order), times)
+
+
+def _watch(
+    driver: Driver,
+    give_up_s: float,
+    stop: threading.Event,
+    watch: Watcher,
+    changes: Callable[[], Subscriptions | None],
+) -> None:
     """Follow the run to its end. Raises StoreError when the store stays away for too long."""
     while not stop.is_set():
+        if (lists := changes()) is not None:
+            driver.set_subscriptions(lists)
         status = driver.status()
         if status is not None:
             watch(status)

@@ -8,7 +8,10 @@ from pathlib import Path
 from ray_ingest.config import AppConfig, ReplayFeedConfig
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import ConfigError
+from ray_ingest.feeds.brokers.settings import BrokerSettings
+from ray_ingest.feeds.brokers.tokens import read_credentials
 from ray_ingest.feeds.tick_files import read_columns, tick_file_paths
+from ray_ingest.live import broker_settings_of
 from ray_ingest.metrics import port_trouble
 from ray_ingest.ports import port_error
 
@@ -16,17 +19,26 @@ from ray_ingest.ports import port_error
 def preflight(config: AppConfig) -> None:
     """Look at the files and ports the run will need; nothing is kept open.
 
-    Raises ConfigError when the report can't be written or the metrics port is taken; InputError when a tick
+    Raises ConfigError when what to subscribe isn't known, the report can't be written or the metrics port is
+    taken; TokenError when the only broker's token isn't there; InputError when a tick
     file is missing, unreadable or without a column. On a cluster the feed's machine may be another one, so
     only the report, which the driver writes, is looked at.
     """
     if config.report is not None:
         _check_report(Path(config.report).expanduser())
+    brokers = broker_settings_of(config)
     if config.ray.kind == "local":
         if isinstance(config.feed, ReplayFeedConfig):
             _check_tick_files(Path(config.feed.path).expanduser())
+        _check_tokens(list(brokers.values()))
         if config.metrics.port:
             _check_port(config.metrics.port)
+
+
+def _check_tokens(brokers: list[BrokerSettings]) -> None:
+    """One broker without a token can do nothing; of several the others can."""
+    if len(brokers) == 1:
+        read_credentials(brokers[0].token)
 
 
 def _check_report(path: Path) -> None:

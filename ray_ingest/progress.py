@@ -11,7 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status as LiveLine
 
+from ray_ingest.actors.messages import FeedStats
 from ray_ingest.actors.status import Base, Status
+from ray_ingest.core.connection import State, worst
 from ray_ingest.metrics import ADDRESS
 
 PLAIN_EVERY_S = 5.0
@@ -20,6 +22,7 @@ RATE_OVER_S = 1.0
 CALM_S = 1.0
 ROUTINE = {"outside_session"}
 """Rejects of every ordinary day: brokers send a cached snapshot out of hours to whoever subscribes."""
+ALARMING = {State.BACKING_OFF, State.STALE, State.TOKEN_EXPIRED}
 _WHOLE_LINES: Any = {"highlight": False, "soft_wrap": True}
 STARTING = "starting the store, Ray and the actors …"
 STOPPING = "stopping, what has come in is still committed; Ctrl-C again stops at once"
@@ -50,6 +53,8 @@ class Progress:
         self._waiting: set[str] = set()
         self._dropped = 0
         self._restarts: dict[str, int] = {}
+        self._connections: dict[str, str] = {}
+        self._takeovers = 0
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal:
@@ -93,7 +98,7 @@ class Progress:
         # A restarted actor counts from nothing again; what was shown doesn't fall.
         self._committed = max(self._committed, committed)
         self._closed = max(self._closed, status.closed if status.owners else 0)
-        feeds = ", ".join(f"{feed.name} {feed.state}" for feed in status.feeds)
+        feeds = ", ".join(f"{feed.name} {_state(feed)}" for feed in status.feeds)
         candles = f"{self._closed:,} candles closed"
         if status.finished:
             return f"{feeds}: {self._committed:,} ticks committed, {candles}"
@@ -120,6 +125,7 @@ class Progress:
             level = logging.INFO if reason in ROUTINE else logging.WARNING
             log.log(level, "rejected a tick, %s: %s", reason, samples[reason])
         self._sampled |= samples.keys()
+        self._log_connections(status)
         waiting = {f"{feed.name} waits: {feed.waits_for}" for feed in status.feeds if feed.waits_for}
         for line in sorted(waiting - self._waiting):
             log.warning("%s", line)
@@ -140,3 +146,27 @@ class Progress:
             if number > self._restarts.get(name, 0):
                 log.warning("%s was restarted and goes on", name)
         self._restarts = dict(status.restarts)
+
+    def _log_connections(self, status: Status) -> None:
+        """Each change of a connection's state, and who counts from now on."""
+        if status.takeovers > self._takeovers:
+            log.warning("%s", status.takeover_why)
+        self._takeovers = status.takeovers
+        for feed in status.feeds:
+            for connection in feed.connections:
+                before = self._connections.get(connection.name, "")
+                if connection.state == before:
+                    continue
+                self._connections[connection.name] = connection.state
+                level = (
+                    logging.WARNING if connection.state in ALARMING or before in ALARMING else logging.INFO
+                )
+                why = f": {connection.why}" if connection.why else ""
+                who = {"broker": feed.name}
+                log.log(level, "%s is %s%s", connection.name, connection.state, why, extra=who)
+
+
+def _state(feed: FeedStats) -> str:
+    """In a word; of a live feed how its connections are, and whether it only stands by."""
+    state = worst(connection.state for connection in feed.connections) if feed.state == "running" else ""
+    return (state or feed.state) + ("" if feed.active or not state else " (standby)")

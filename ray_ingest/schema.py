@@ -18,6 +18,15 @@ REQUIRED: Any = "???"
 
 
 @dataclass(frozen=True)
+class TopConfig:
+    """The settings that are in no group."""
+
+    report: str | None = None
+    instruments: list[str] = field(default_factory=list)
+    instruments_file: str | None = None
+
+
+@dataclass(frozen=True)
 class IngestConfig:
     """Sizes, times and rates of the pipeline; conf/config.yaml says what each means."""
 
@@ -75,6 +84,52 @@ class ReplayFeedConfig:
     path: str = REQUIRED
     speed: str = "max"
     source: str = "replay"
+
+
+@dataclass(frozen=True)
+class BrokerFeedConfig:
+    """`feed=upstox`, `feed=fyers` or `feed=dhan`: one broker, live."""
+
+    kind: str = REQUIRED
+
+
+@dataclass(frozen=True)
+class BrokersFeedConfig:
+    """`feed=brokers`: several brokers, live, one standing in for the other."""
+
+    kind: str = "brokers"
+    order: list[str] = field(default_factory=lambda: ["upstox", "fyers", "dhan"])
+    policy: str = "failover"
+    silence_ms: int = 1_500
+    failback_s: float = 30.0
+
+
+FeedConfig = SimFeedConfig | ReplayFeedConfig | BrokerFeedConfig | BrokersFeedConfig
+
+
+@dataclass(frozen=True)
+class BrokerConfig:
+    """`brokers.<name>`: None is the broker's own."""
+
+    url: str | None = None
+    mode: str | None = None
+    connections: int | None = None
+    instruments_per_connection: int | None = None
+    client_id: str | None = None
+    token_file: str | None = None
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """`session`."""
+
+    stall_s: float = 5.0
+    ping_s: float = 5.0
+    connect_s: float = 10.0
+    longest_wait_s: float = 30.0
+    token_retry_s: float = 60.0
+    record_frames: bool = False
+    frames_gb: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -150,9 +205,21 @@ class FilterConfig:
 
 @dataclass(frozen=True)
 class AlertsConfig:
-    """`alerts`."""
+    """`alerts`: which of these an option takes, its file shows."""
 
     kind: str = "none"
+    host: str | None = None
+    port: int = 587
+    security: str = "starttls"
+    user: str | None = None
+    sender: str | None = None
+    to: list[str] = field(default_factory=list)
+    secret_file: str | None = None
+    hold_s: float = 3.0
+    calm_s: float = 30.0
+    repeat_min: float = 30.0
+    max_per_hour: int = 20
+    daily_summary: bool = True
 
 
 @dataclass(frozen=True)
@@ -167,20 +234,24 @@ class LogConfig:
     """`log`."""
 
     level: str = "warning"
+    format: str = "auto"
+    file: str | None = None
+    file_mb: float = 20.0
 
 
-@dataclass(frozen=True)
-class AppConfig:
+@dataclass(frozen=True, kw_only=True)
+class AppConfig(TopConfig):
     """Everything the program can be told."""
 
-    report: str | None
-    feed: SimFeedConfig | ReplayFeedConfig
+    feed: FeedConfig
+    brokers: dict[str, BrokerConfig]
     redis: RedisConfig
     ray: RayConfig
     filter: FilterConfig
     alerts: AlertsConfig
     ingest: IngestConfig
     journal: JournalConfig
+    session: SessionConfig
     metrics: MetricsConfig
     log: LogConfig
     calendar: dict[str, Any]
@@ -188,9 +259,21 @@ class AppConfig:
     @property
     def is_live(self) -> bool:
         """Whether the feed's ticks can be had only once."""
-        return isinstance(self.feed, SimFeedConfig) and self.feed.forever
+        return bool(self.live_brokers) or (isinstance(self.feed, SimFeedConfig) and self.feed.forever)
+
+    @property
+    def live_brokers(self) -> tuple[str, ...]:
+        """The brokers that feed this run, the preferred one first."""
+        match self.feed:
+            case BrokerFeedConfig():
+                return (self.feed.kind,)
+            case BrokersFeedConfig():
+                return tuple(self.feed.order)
+        return ()
 
     @property
     def speed(self) -> float | None:
-        """Times real time; None is as fast as possible."""
-        return None if self.feed.speed == "max" else float(self.feed.speed)
+        """Times real time; None is as fast as possible, and live feeds' own."""
+        if not isinstance(self.feed, SimFeedConfig | ReplayFeedConfig) or self.feed.speed == "max":
+            return None
+        return float(self.feed.speed)

@@ -1,6 +1,8 @@
 """What every test may use."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,21 @@ def skip_or_fail(reason: str) -> None:
     if REQUIRE_ALL:
         pytest.fail(f"required here, yet missing: {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _logging_put_back() -> Iterator[None]:
+    """How the process logs and redacts, which a command line run inside of a test sets up, is undone."""
+    root, ours = logging.getLogger(), logging.getLogger("ray_ingest")
+    levels, how = (root.level, ours.level), (logging.Handler.format, logging.getLogRecordFactory())
+    yield
+    for handler in [handler for handler in root.handlers if type(handler).__module__ == "ray_ingest.logs"]:
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    logging.Handler.format = how[0]  # type: ignore[method-assign]
+    logging.setLogRecordFactory(how[1])
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -12,10 +12,12 @@ import msgspec
 import ray
 from ray.exceptions import RayError
 
+from ray_ingest.actors.live import encoded
 from ray_ingest.actors.options import end_actors, replace, start_supervisor
 from ray_ingest.actors.status import Status, Story
 from ray_ingest.actors.supervisor import DRIVER_S, Plan, Supervisor
 from ray_ingest.errors import ActorError, ConfigError, RayIngestError
+from ray_ingest.feeds.brokers.adapter import Subscription
 
 SLICE_S = 0.1
 START_S = 60.0
@@ -40,6 +42,8 @@ class Driver:
         self._failing_since_s: float | None = None
         self._has_answered = True  # `adopt` waits for the first answer
         self._is_ours = False
+        self._lists: dict[str, bytes] = {}
+        self._lists_told = ""  # the incarnation of the supervisor that knows them
 
     def adopt(self) -> None:
         """Take the supervisor over, be it new or one whose driver died.
@@ -74,7 +78,9 @@ class Driver:
             self._raise_cause(error)
         else:
             self._failing_since_s, self._has_answered = None, True
-            return self._story.told(msgspec.msgpack.decode(answer, type=Status))
+            status = msgspec.msgpack.decode(answer, type=Status)
+            self._tell_lists(status.incarnation)
+            return self._story.told(status)
         self._has_answered = False
         now_s = time.monotonic()
         self._failing_since_s = self._failing_since_s or now_s
@@ -82,6 +88,11 @@ class Driver:
             raise ActorError(f"the supervisor has not answered for {START_S:g} s; the same command resumes")
         time.sleep(SLICE_S / 2)
         return None
+
+    def set_subscriptions(self, lists: Mapping[str, Sequence[Subscription]]) -> None:
+        """What feeds listen to from now on, by feed; a supervisor that is started again is told again."""
+        self._lists = {name: encoded(subscriptions) for name, subscriptions in lists.items()}
+        self._lists_told = ""
 
     def stop(self, watch: Callable[[Status], None]) -> Status:
         """Have everything that was taken committed; the final status, `watch` being shown those on the way. A
@@ -107,6 +118,11 @@ class Driver:
         """Kill all actors of the plan, if they are ours to kill."""
         if self._is_ours:
             end_actors(self._plan.names, self._plan.namespace)
+
+    def _tell_lists(self, incarnation: str) -> None:
+        if self._lists and self._lists_told != incarnation:
+            self._supervisor.set_subscriptions.remote(self._lists)
+            self._lists_told = incarnation
 
     def _adopted(self) -> str:
         deadline_s = time.monotonic() + START_S

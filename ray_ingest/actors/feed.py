@@ -10,10 +10,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ray_ingest.actors.messages import FeedStats
+from ray_ingest.actors.duty import Duty
+from ray_ingest.actors.live import LiveSource, decoded, digest_of
+from ray_ingest.actors.messages import Buckets, ConnectionStats, FeedStats
 from ray_ingest.actors.pump import FeedSettings, Pump
 from ray_ingest.actors.sender import StoreWentBackError
-from ray_ingest.errors import RayIngestError
+from ray_ingest.core.histogram import Histogram
+from ray_ingest.errors import ProcessSpentError, RayIngestError
+from ray_ingest.feeds import brokers
+from ray_ingest.logs import set_up_actor
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +27,13 @@ class Feed:
     """Runs a `Pump` on a thread of its own, and another one when a source has to be read again."""
 
     def __init__(self, settings: FeedSettings, owners: list[Any]) -> None:
+        broker = settings.name if settings.name in brokers.names() else None
+        set_up_actor(settings.log, f"feed[{settings.name}]", broker=broker)
         self._settings = settings
         self._owners = owners
         self._stats = FeedStats(settings.name, "", os.getpid())
+        self._duty = Duty(counts=not settings.shared)
+        self._subscriptions: bytes | None = None
         self._pump: Pump | None = None
         self._rewound = 0
         self._telling = threading.Lock()
@@ -42,7 +51,39 @@ class Feed:
             if pump is not None:
                 _look(stats, pump)
                 stats.rewinds += self._rewound
+            stats.active = self._duty.counts
             return msgspec.msgpack.encode(stats)
+
+    def role(self, counts: bool, since_ms: int) -> int:
+        """Whether its ticks count from now on, others having counted up to event time `since_ms` (epoch ms);
+        a feed that isn't shared always counts. Returns up to when its own have (epoch ms, 0: none did): exact
+        when it counts no more, unless its journal keeps it waiting."""
+        return self._duty.tell(counts, since_ms) if self._settings.shared else 0
+
+    def note_gap(self, from_ms: int, to_ms: int) -> None:
+        """Note in its sequence, once, that nobody who counted was well between these epoch ms."""
+        self._duty.tell_gap(from_ms, to_ms)
+
+    def set_subscriptions(self, subscriptions: bytes) -> None:
+        """What it listens to from now on, as `live.encoded` writes it; a source without connections has what
+        it has."""
+        self._subscriptions = subscriptions
+        with self._telling:
+            self._subscribe()
+
+    def subscriptions(self) -> bytes | None:
+        """What `set_subscriptions` was told last; None if nothing."""
+        return self._subscriptions
+
+    def _subscribe(self) -> None:
+        if self._pump is None or self._subscriptions is None:
+            return
+        if isinstance(self._pump.source, LiveSource):
+            try:
+                self._pump.source.set_subscriptions(decoded(self._subscriptions))
+            except RayIngestError as error:
+                log.error("feed %s keeps what it subscribes: %s", self._settings.name, error)
+        self._stats.subscriptions = digest_of(self._subscriptions)
 
     def stop(self) -> None:
         """Take no more ticks; what was taken is still sent and committed, then the state is "stopped"."""
@@ -52,7 +93,13 @@ class Feed:
         try:
             while self._pump_once():
                 self._rewound += 1
+        except ProcessSpentError as error:
+            if not self._stopping.is_set():
+                log.warning("feed %s goes on in a new process: %s", self._settings.name, error)
+                os._exit(1)
         except RayIngestError as error:
+            if self._settings.shared:  # the others go on, and the run doesn't end with it
+                log.error("feed %s has ended: %s", self._settings.name, error)
             self._fail(str(error), error.exit_code)
         except Exception as error:
             log.exception("feed %s failed", self._settings.name)
@@ -67,8 +114,10 @@ class Feed:
         """True when the source has to be read again from its first tick, being its own journal."""
         before = self._pump
         owes_all = before is not None and (before.complete or before.owes_all)
-        pump = Pump(self._settings, self._owners, self._stopping, owes_all)
-        self._pump = pump
+        pump = Pump(self._settings, self._owners, self._stopping, owes_all, self._duty)
+        with self._telling:
+            self._pump = pump
+            self._subscribe()
         try:
             pump.run()
         except StoreWentBackError as error:
@@ -97,10 +146,26 @@ def _look(stats: FeedStats, pump: Pump) -> None:
     stats.calls = sum(s.calls for s in senders)
     stats.rewinds = sum(s.rewinds for s in senders)
     stats.to_recover = sum(s.to_recover for s in senders)
+    stats.batches = _added([s.batches for s in senders])
+    stats.latency = _added([s.latency_s for s in senders])
+    if (journal := pump.journal_size) is not None:
+        stats.journal_bytes, stats.journal_segments = journal.bytes, journal.segments
+        stats.journal_disk_bytes, stats.journal_disk_free_bytes = journal.disk_bytes, journal.disk_free_bytes
     stats.waits_for = pump.trouble
     stats.trouble = next((s.trouble for s in senders if s.trouble), "")
-    latencies = [value for s in senders for value in tuple(s.latency_ms)]
-    stats.latency_ms = np.percentile(latencies, [50, 99]).tolist() if latencies else []
+    stats.sent_until_ms, stats.sent_before_ms = pump.duty.sent_until_ms, pump.duty.sent_before_ms
+    if (sharing := pump.sharing) is not None:
+        stats.well_since_ms = 0 if pump.receiver.over.is_set() else sharing.well_since_ms
+        stats.last_tick_ms, stats.standby = sharing.last_tick_ms, sharing.standby.held_back
+    source = pump.source
+    if isinstance(source, LiveSource):
+        stats.connections = [
+            msgspec.convert(connection, ConnectionStats, from_attributes=True)
+            for connection in source.connections()
+        ]
+        stats.dropped_frames = dict(source.dropped())
+    latencies = np.concatenate([np.zeros(0), *(s.latency_ms.values for s in senders)])
+    stats.latency_ms = np.percentile(latencies, [50, 99]).tolist() if len(latencies) else []
     if stats.state == "starting" and pump.standings:
         stats.already_committed = sum(standing.committed for standing in pump.standings)
         for standing in pump.standings:
@@ -109,3 +174,8 @@ def _look(stats: FeedStats, pump: Pump) -> None:
         stats.state = "running"
     if stats.state in ("running", "ended") and not stats.over:
         stats.state = "ended" if pump.done else "running"
+
+
+def _added(histograms: list[Histogram]) -> Buckets:
+    counts = [list(histogram.counts) for histogram in histograms]
+    return Buckets([sum(column) for column in zip(*counts, strict=True)], sum(h.sum for h in histograms))

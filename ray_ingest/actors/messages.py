@@ -55,6 +55,13 @@ class Standing(msgspec.Struct):
     fenced: bool = False
 
 
+class Buckets(msgspec.Struct, array_like=True):
+    """A `core.histogram.Histogram`: how often a value fell into each bucket, and the sum of all values."""
+
+    counts: list[int] = []
+    sum: float = 0.0
+
+
 class OhlcStats(msgspec.Struct):
     """One OHLC actor's figures since it started, times in seconds and epoch ms.
 
@@ -62,6 +69,11 @@ class OhlcStats(msgspec.Struct):
     `samples` are the first rejected tick of each reason in words. `trouble` is what keeps the store from
     committing now and `breaker` the state of its circuit breaker; `trouble_since_ms` stays until a commit has
     succeeded, and `last_trouble` for good.
+
+    Counted by this process, unlike `closed` and so on: `closings`, `amendings`, and `noted`, its ticks
+    without a candle by reason or phase and its gap notes. Of flushes `plan_s` is what their making took,
+    `flush_s` the store, `flush` both (seconds); `round_trip_s` is what the store took to answer the last
+    small question. `in_session`: an instrument trades continuously now, by the calendar.
     """
 
     name: str
@@ -86,6 +98,25 @@ class OhlcStats(msgspec.Struct):
     last_trouble: str = ""
     counts: dict[str, dict[str, int]] = {}
     samples: dict[str, str] = {}
+    closings: int = 0
+    amendings: int = 0
+    noted: dict[str, int] = {}
+    plan_s: float = 0.0
+    flush: Buckets = msgspec.field(default_factory=Buckets)
+    round_trip_s: float = 0.0
+    in_session: bool = False
+
+
+class ConnectionStats(msgspec.Struct):
+    """A connection to a broker as `core.connection.ConnectionStatus` has it; times in epoch ms."""
+
+    name: str
+    state: str
+    since_ms: int
+    why: str = ""
+    instruments: int = 0
+    reconnects: int = 0
+    last_frame_ms: int = 0
 
 
 class FeedStats(msgspec.Struct):
@@ -95,6 +126,13 @@ class FeedStats(msgspec.Struct):
     had committed before it lost them; `dropped` ones found the buffer full. `live`: the source can't be read
     again. `trouble` is with an owner, `waits_for` with the journal.
     A feed is `over` when it does nothing more; one that has ended still looks after what it sent.
+
+    `active`: its ticks count; of those that came while they didn't, `standby` were never sent. Of one of
+    several feeds: since when it is well and when it received its newest tick (wall clock), and the newest
+    event time it counted, now and when it became well or began to count; all in epoch ms, 0 is never.
+    `dropped_frames` are what its source received and couldn't use, by reason; `subscriptions` is the digest
+    of the list it was told last. `batches` are ticks a call, `latency` seconds from a tick's receipt to its
+    commit, by tick. Where there is a journal: its size, its files, and the disk it is on.
     """
 
     name: str
@@ -124,3 +162,18 @@ class FeedStats(msgspec.Struct):
     to_recover: int = 0
     counts: dict[str, int] = {}
     latency_ms: list[float] = []
+    active: bool = True
+    standby: int = 0
+    well_since_ms: int = 0
+    last_tick_ms: int = 0
+    sent_until_ms: int = 0
+    sent_before_ms: int = 0
+    connections: list[ConnectionStats] = []
+    dropped_frames: dict[str, int] = {}
+    subscriptions: str = ""
+    batches: Buckets = msgspec.field(default_factory=Buckets)
+    latency: Buckets = msgspec.field(default_factory=Buckets)
+    journal_bytes: int = 0
+    journal_segments: int = 0
+    journal_disk_bytes: int = 0
+    journal_disk_free_bytes: int = 0

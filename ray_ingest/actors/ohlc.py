@@ -9,24 +9,26 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from ray_ingest.actors.messages import Batch, OhlcStats, Reply, Standing
-from ray_ingest.core.breaker import BreakerSettings, CircuitBreaker
+from ray_ingest.actors.ohlc_figures import FlushFigures, SessionHours
+from ray_ingest.actors.ohlc_settings import OhlcSettings
+from ray_ingest.core.breaker import CircuitBreaker
 from ray_ingest.core.calendar import Calendar
 from ray_ingest.core.directory import Directory, ProducerNames
 from ray_ingest.core.flush_plan import Coalescer, FlushPlan, Pending
 from ray_ingest.core.intake import Intake
 from ray_ingest.core.pace import FlushPace
 from ray_ingest.core.sessions import CalendarTable
-from ray_ingest.core.watermark import Watermark, WatermarkSettings
+from ray_ingest.core.watermark import Watermark
 from ray_ingest.errors import ConfigError, FencedError, OffsetError, OwnerLostError, StoreError
+from ray_ingest.logs import set_up_actor
 from ray_ingest.model import TICK
 from ray_ingest.store.commit import GroupCache, open_ends
 from ray_ingest.store.expiry import Expiry
@@ -42,34 +44,6 @@ VERIFY_S = 1.0
 STEADY_S = 5.0  # without a failure for so long trouble is over, also when nothing was to be committed
 
 
-@dataclass(frozen=True, slots=True)
-class OhlcSettings:
-    """What an owner is told: its partition, the store, and its pace."""
-
-    partition: int
-    partitions: int
-    url: str
-    prefix: str
-    pool_size: int
-    timeout_s: float
-    health_check_interval_s: int
-    lists_ttl_ms: int
-    history_days: int
-    stream_ms: int
-    flush_interval_s: float
-    flush_duty: float
-    pending_ticks: int
-    breaker: BreakerSettings
-    watermark: WatermarkSettings
-    calendar: dict[str, Any]
-    scripts: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """The actor's name and its repr in the Ray dashboard."""
-        return f"ohlc[{self.partition}/{self.partitions}]"
-
-
 @dataclass(slots=True)
 class _Producer:
     names: ProducerNames
@@ -80,6 +54,7 @@ class OhlcPartition:
     """See the module's text. Raises FencedError from no call: a fenced owner says so in every reply."""
 
     def __init__(self, settings: OhlcSettings) -> None:
+        set_up_actor(settings.log, settings.name, partition=settings.partition)
         self._settings = settings
         self._calendar = Calendar(CalendarTable.from_mapping(settings.calendar))
         self._client = connect(
@@ -100,12 +75,14 @@ class OhlcPartition:
         self._watermark = Watermark(settings.watermark)
         self._coalescer = Coalescer(self._directory, self._calendar)
         self._under_way: FlushPlan | None = None
-        self._begun_s = 0.0
+        self._begun_s = self._planned_s = 0.0
         self._pace = FlushPace(settings.flush_interval_s, settings.flush_duty)
         self._breaker = CircuitBreaker(settings.breaker)
         self._failed_s = self._verified_s = 0.0
         self._fenced = False
         self._stats = OhlcStats(settings.name, "", os.getpid())
+        self._figures = FlushFigures(self._stats)
+        self._hours = SessionHours(self._directory, self._calendar)
         self._meta: dict[str, int] = {}
         self._recover()
 
@@ -156,6 +133,7 @@ class OhlcPartition:
         known = self._producer(producer).intake.committed
         try:
             stored = self._store.standing(producer, _now_ms())
+            self._stats.round_trip_s = time.monotonic() - self._verified_s
             if stored.committed < known:
                 raise OffsetError(f"{producer} is at {stored.committed}, not {known}")
             if stored.closed < self._stats.closed or stored.amended < self._stats.amended:
@@ -178,6 +156,8 @@ class OhlcPartition:
         self._stats.breaker = self._breaker.state
         self._stats.counts = {name: self._counts(name) for name in self._producers}
         self._stats.samples = dict(self._coalescer.samples)
+        self._stats.in_session = self._hours.is_open(_now_ms())
+        self._figures.bring_up_to_date()
         return msgspec.msgpack.encode(self._stats)
 
     def drain(self, timeout_s: float) -> bool:
@@ -194,7 +174,7 @@ class OhlcPartition:
         self._store.close()
         self._client.close()
 
-    def _take(self, producer: _Producer, batch: Batch, ticks: np.ndarray[Any, Any]) -> bool:
+    def _take(self, producer: _Producer, batch: Batch, ticks: npt.NDArray[np.void]) -> bool:
         """Whether the batch continues the producer's sequence; then its new ticks are pending."""
         if not producer.names.cover(ticks["instrument"]):
             return False
@@ -235,17 +215,10 @@ class OhlcPartition:
         for counter, increment in plan.counters.items():
             self._meta[counter] = self._meta.get(counter, 0) + increment
         now_s = time.monotonic()
-        took_s = now_s - self._begun_s
         self._pace.applied(self._begun_s, now_s)
         self._breaker.succeeded(now_s)
-        stats = self._stats
-        stats.ticks_committed += plan.ticks
-        stats.rows += len(plan.rows)
-        stats.flushes += 1
-        stats.flush_s += took_s
-        stats.closed += reply[0]
-        stats.amended += reply[1]
-        stats.trouble_since_ms = 0
+        self._figures.applied(plan, *reply, self._planned_s, now_s - self._begun_s)
+        self._stats.trouble_since_ms = 0
 
     def _begin(self) -> None:
         now_ms = _now_ms()
@@ -254,6 +227,7 @@ class OhlcPartition:
         moving = any(producer.intake.waiting for producer in self._producers.values())
         if not moving and not self._directory.due(watermark_ms):
             return
+        planning_s = time.monotonic()
         plan = self._coalescer.plan(watermark_ms)
         offsets = [
             (name, *producer.intake.begin())
@@ -263,6 +237,7 @@ class OhlcPartition:
         self._store.begin(self._groups.flush_of(plan, offsets), now_ms)
         self._under_way = plan
         self._begun_s = time.monotonic()
+        self._planned_s = self._begun_s - planning_s
 
     def _retry(self) -> None:
         """In trouble, try again as often as the circuit breaker lets; a fenced owner never tries."""

@@ -10,21 +10,26 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ray_ingest.actors.duty import Duty
 from ray_ingest.actors.messages import Standing
 from ray_ingest.actors.receiver import NAP_S, Receiver
 from ray_ingest.actors.recorder import Recorder
 from ray_ingest.actors.sender import RETRY_S, Sender, SenderSettings
+from ray_ingest.actors.sharing import Sharing
+from ray_ingest.actors.silence import Silence
+from ray_ingest.actors.standby import Standby, standby_journal
 from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.preparation import Preparation
-from ray_ingest.errors import JournalBusyError, JournalError
+from ray_ingest.errors import JournalBusyError, JournalError, ProcessSpentError
 from ray_ingest.feeds.source import TickSource, digest
-from ray_ingest.journal import Journal, JournalSettings
+from ray_ingest.journal import Journal, JournalSettings, JournalSize
+from ray_ingest.logs import LogSettings
 from ray_ingest.model import GapReason, TickColumns, joined
 
 log = logging.getLogger(__name__)
@@ -37,7 +42,10 @@ SEQUENCE = 1  # raised with every change that makes other sequences of the same 
 @dataclass(frozen=True, slots=True)
 class FeedSettings:
     """What a feed is told; `make_source` builds the source inside the actor's own process. Its ticks are
-    kept in a `journal`, unless that is None: then what can't be read again is lost with the process."""
+    kept in a `journal`, unless that is None: then what can't be read again is lost with the process. A live
+    one that is `shared` is one of several feeds of the same instruments: its ticks count when it is told so
+    (with `one_counts` nobody else's do then),
+    and what it missed is told by whoever knows what the others had."""
 
     name: str
     make_source: Callable[[], TickSource]
@@ -49,6 +57,9 @@ class FeedSettings:
     filters: FilterSettings
     sender: SenderSettings
     journal: JournalSettings | None = None
+    shared: bool = False
+    one_counts: bool = True
+    log: LogSettings | None = field(default=None, repr=False)
 
 
 class Pump:
@@ -59,18 +70,25 @@ class Pump:
     stops, because the store had all of it and lost it."""
 
     def __init__(
-        self, settings: FeedSettings, owners: list[Any], stopping: threading.Event, owes_all: bool = False
+        self,
+        settings: FeedSettings,
+        owners: list[Any],
+        stopping: threading.Event,
+        owes_all: bool = False,
+        duty: Duty | None = None,
     ) -> None:
         self._settings = settings
+        self.duty = duty or Duty(counts=True)
+        self.sharing: Sharing | None = None
         self.owes_all = owes_all
         self._owners = owners
         self._stopping = stopping
-        self._source = settings.make_source()
-        self.live = self._source.live
+        self.source = settings.make_source()
+        self.live = self.source.live
         self.preparation = Preparation(
-            self._source.table, settings.filters, settings.partitions, settings.future_ms
+            self.source.table, settings.filters, settings.partitions, settings.future_ms
         )
-        self.receiver = Receiver(self._source, settings.speed, settings.buffer_ticks)
+        self.receiver = Receiver(self.source, settings.speed, settings.buffer_ticks)
         self.senders: list[Sender] = []  # one a partition
         self.producer = ""
         self.trouble = ""
@@ -80,6 +98,7 @@ class Pump:
         self.complete = False
         self._doubted = False
         self._recorder: Recorder | None = None
+        self._silence = Silence(0, self.source)
         self._patience_s = max(settings.sender.linger_s / 2, NAP_S)
         self._trimmed_s = time.monotonic()
 
@@ -94,12 +113,19 @@ class Pump:
             self.receiver.over.wait()
             if self._recorder is not None:
                 self._recorder.close()
+            if self.sharing is not None:
+                self.sharing.standby.close()
         if self.receiver.error is not None:
             raise self.receiver.error
 
+    @property
+    def journal_size(self) -> JournalSize | None:
+        """How big its journal is now; None while there is none."""
+        return None if self._recorder is None else self._recorder.size
+
     def _open(self) -> bool:
         """The producer, its journal and its senders; False when the feed was stopped meanwhile."""
-        settings, source = self._settings, self._source
+        settings, source = self._settings, self.source
         # The sequence depends on the source and on all that drops ticks from it before they are counted.
         sieve = (SEQUENCE, settings.filters, settings.future_ms, settings.partitions, settings.block_ticks)
         self.producer = f"{settings.name}-{digest(source.identity, sieve)}"
@@ -110,6 +136,17 @@ class Pump:
             self.producer = journal.producer
             self._recorder = Recorder(journal, source, settings.partitions)
             self._recorder.remind(self.preparation)
+            self.duty.sent_until_ms = self._recorder.silent_since_ms
+        if settings.shared:
+            kept = None
+            if settings.journal is not None:
+                kept = self._open_journal(standby_journal(settings.journal), ".standby")
+                if kept is None:
+                    return False
+            standby = Standby(kept, source, settings.partitions, settings.buffer_ticks)
+            self.sharing = Sharing(
+                self.duty, source, self.preparation, standby, self._send, settings.one_counts
+            )
         recorder = self._recorder
         self.senders = [
             Sender(
@@ -124,12 +161,13 @@ class Pump:
         ]
         return True
 
-    def _open_journal(self, journal: JournalSettings) -> Journal | None:
+    def _open_journal(self, journal: JournalSettings, suffix: str = "") -> Journal | None:
         settings = self._settings
+        name = settings.name + suffix
         producer = None if self.live else self.producer
         while True:
             try:
-                return Journal.open(journal, settings.name, settings.partitions, SEQUENCE, producer)
+                return Journal.open(journal, name, settings.partitions, SEQUENCE, producer)
             except JournalBusyError as error:  # the process before this one may be dying still
                 if self._wait(str(error)):
                     return None
@@ -137,8 +175,8 @@ class Pump:
     def _pump(self) -> None:
         if self.live:
             # It listens at once, whether the store can be asked or not: the buffer holds what comes.
-            if self._recorder is not None and self._recorder.silent_since_ms:
-                self.receiver.note_gap(self._recorder.silent_since_ms, _now_ms(), GapReason.RESTART)
+            if not self._settings.shared and self._recorder is not None:
+                self._silence = Silence(self._recorder.silent_since_ms, self.source)
             self.receiver.start()
         began_s = time.monotonic()
         while not self._step():
@@ -170,6 +208,8 @@ class Pump:
         if stopping:
             self.receiver.stop()
         self._begin()
+        if self.sharing is not None:
+            self.sharing.look()
         over = self.receiver.over.is_set()
         worked = self._take() if self.standings else False
         idle = not len(self.receiver.buffer)
@@ -184,16 +224,21 @@ class Pump:
             sender.check_fenced()
         self._trim()
         self.done = self.complete and all(sender.done for sender in self.senders)
-        if drained and ending and self._has_nothing_left():
+        if drained and ending and (self._is_spent or self._has_nothing_left()):
             return True
         if not worked:
             time.sleep(DONE_NAP_S if self.done or ending else NAP_S)
         return False
 
+    @property
+    def _is_spent(self) -> bool:
+        """The source can't go on in this process, and the next one finds in the journal what is left."""
+        return isinstance(self.receiver.error, ProcessSpentError) and self._recorder is not None
+
     def _has_nothing_left(self) -> bool:
         """Everything is committed, and the store itself says so: it may have lost what it acknowledged."""
         if not self.standings:
-            return True  # nothing was taken yet
+            return not len(self.receiver.buffer)  # a live source's ticks may be there already
         if any(len(s.outbox) or s.in_flight for s in self.senders):
             self._doubted = False
             return False
@@ -210,13 +255,21 @@ class Pump:
             ahead = 4 * self._settings.sender.window_calls * self._settings.sender.batch_ticks
             if sum(sender.outbox.unsent for sender in self.senders) >= ahead:
                 return False
+        if self.sharing is not None:
+            self.sharing.do_duty()
+        if (silent := self._silence.end(_now_ms(), len(self.receiver.buffer) > 0)) is not None:
+            self.receiver.note_gap(*silent, GapReason.RESTART)
         notes = self.receiver.take_notes()
         if notes is not None:
+            if self.sharing is not None:
+                notes = self.sharing.own_notes(notes)
             for partition, share in enumerate(self.preparation.shares_of_notes(notes)):
                 self._queue(partition, share, time.monotonic())
         taken = self.receiver.buffer.take()
         if taken is None:
             return notes is not None
+        if self.sharing is not None:
+            self.sharing.look()
         block, received_s = taken
         if self.live:  # it sends ticks as they come, few at a time
             block = joined([block, *self._more(self._settings.block_ticks - len(block))])
@@ -231,6 +284,13 @@ class Pump:
             yield taken[0]
 
     def _queue(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
+        """The next ticks of a partition, to where they belong at present."""
+        if self.sharing is None:
+            self._send(partition, ticks, received_s)
+        else:
+            self.sharing.queue(partition, ticks, received_s)
+
+    def _send(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
         """The next ticks of a partition's sequence: first to the journal, then to the sender."""
         while self._recorder is not None:
             try:
@@ -247,6 +307,8 @@ class Pump:
             self._trimmed_s = time.monotonic()
             try:
                 self._recorder.trim([sender.outbox.committed for sender in self.senders], _now_ms())
+                if self.sharing is not None:
+                    self.sharing.standby.trim(_now_ms())
             except JournalError as error:  # what can't be removed stays
                 log.warning("feed %s: %s", self._settings.name, error)
 

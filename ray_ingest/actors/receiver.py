@@ -6,12 +6,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from ray_ingest.core.gaps import LostTicks, gap_of_all
+from ray_ingest.core.gaps import LostTicks, gap_notes, gap_of_all
 from ray_ingest.core.tick_buffer import TickBuffer
 from ray_ingest.errors import RayIngestError
 from ray_ingest.feeds.source import Disconnected, TickSource
@@ -56,9 +56,16 @@ class Receiver:
         if self._thread.ident is None:
             self.over.set()
 
-    def note_gap(self, from_ms: int, to_ms: int, reason: GapReason) -> None:
-        """Ticks of all instruments are missing between these epoch ms."""
-        self._notes.append(gap_of_all(from_ms, max(from_ms, to_ms), reason))
+    def note_gap(
+        self, from_ms: int, to_ms: int, reason: GapReason, instruments: Sequence[int] | None = None
+    ) -> None:
+        """Ticks of these instruments (the source's ids; None: of all) are missing between these epoch ms."""
+        to_ms = max(from_ms, to_ms)
+        if instruments is None:
+            self._notes.append(gap_of_all(from_ms, to_ms, reason))
+        elif instruments:
+            n = len(instruments)
+            self._notes.append(gap_notes(instruments, [from_ms] * n, [to_ms] * n, [-1] * n, reason))
 
     def take_notes(self) -> npt.NDArray[np.void] | None:
         """Gap notes (TICK rows, the source's instrument ids) since the last call; None if there are none."""
@@ -71,11 +78,14 @@ class Receiver:
         return np.concatenate(notes)
 
     def _run(self) -> None:
+        start_ms = time.time_ns() // 1_000_000
+        blocks: Iterator[TickColumns | Disconnected] = iter(())
         try:
-            for block in self._paced():
+            blocks = self._source.blocks(start_ms)
+            for block in self._paced(blocks, start_ms):
                 if isinstance(block, Disconnected):
-                    self.note_gap(block.from_ms, block.to_ms, GapReason.DISCONNECT)
-                else:
+                    self.note_gap(block.from_ms, block.to_ms, block.reason, block.instruments)
+                elif len(block):
                     self._put(block)
                 if self._stopping.is_set():
                     return
@@ -86,7 +96,16 @@ class Receiver:
             self.error = RayIngestError(f"source {self._source.name}: {type(error).__name__}: {error}")
             self.error.exit_code = 6
         finally:
+            self._end(blocks)
             self.over.set()
+
+    def _end(self, blocks: Iterator[TickColumns | Disconnected]) -> None:
+        """What the source holds open, such as sockets, is closed now and not whenever it is forgotten."""
+        if isinstance(blocks, Generator):
+            try:
+                blocks.close()
+            except Exception:
+                log.exception("source %s did not end in order", self._source.name)
 
     def _put(self, block: TickColumns) -> None:
         received_s = time.monotonic()
@@ -98,11 +117,12 @@ class Receiver:
             if self._stopping.wait(NAP_S):
                 return
 
-    def _paced(self) -> Iterator[TickColumns | Disconnected]:
+    def _paced(
+        self, blocks: Iterator[TickColumns | Disconnected], start_ms: int
+    ) -> Iterator[TickColumns | Disconnected]:
         """The source's blocks, cut and held back so that each tick comes when it is due."""
-        start_ms = time.time_ns() // 1_000_000
-        blocks = self._source.blocks(start_ms)
-        if self._speed is None:
+        paced_by = self._source.paced_by
+        if self._speed is None or paced_by is None:
             yield from blocks
             return
         began_s, first_ms = time.monotonic(), start_ms if self._source.live else None
@@ -110,7 +130,7 @@ class Receiver:
             if isinstance(block, Disconnected):
                 yield block
                 continue
-            due_ms = np.maximum.accumulate(getattr(block, self._source.paced_by))
+            due_ms = np.maximum.accumulate(getattr(block, paced_by))
             if first_ms is None:
                 first_ms = int(due_ms[0])
             row = 0

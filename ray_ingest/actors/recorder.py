@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,11 @@ from ray_ingest.core.gaps import is_note
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.feeds.source import TickSource
-from ray_ingest.journal import Journal
+from ray_ingest.journal import Journal, JournalSize
 from ray_ingest.model import ALL_INSTRUMENTS
 
 REMEMBERED_TICKS = 200_000  # of a journal's end: what a broker sends again after a restart is among them
+LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Recorder:
         self._sequences = [RecordedSequence(journal, partition) for partition in range(partitions)]
         self._position = [0] * partitions  # of a source that is read from its first tick
         self._ids: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
+        self._size, self._sized_s = journal.disk_use(), time.monotonic()
 
     @property
     def table(self) -> InstrumentTable:
@@ -75,6 +78,14 @@ class Recorder:
         A tick is written some time after it happened, so the wall clock alone would tell too late a time.
         """
         return min(self._journal.last_written_ms, self._journal.last_event_ms)
+
+    @property
+    def size(self) -> JournalSize:
+        """How big the journal is, looked at once a second; for any thread."""
+        now_s = time.monotonic()
+        if now_s - self._sized_s >= LOOK_S:
+            self._size, self._sized_s = self._journal.disk_use(), now_s
+        return self._size
 
     def sequence(self, partition: int) -> RecordedSequence:
         """What the partition's sender reads from."""

@@ -21,8 +21,9 @@ from ray_ingest.schema import RayConfig
 MARK = "RAY_INGEST_RAY"
 """Environment variable by which every process of a Ray of our own is known, whoever its parent is by now."""
 
-SYSTEM_CONFIG = {"timeout_ms_task_wait_for_death_info": 0}
-"""A caller learns of an actor's death at once, not after a second's wait for the reasons of it."""
+SYSTEM_CONFIG = {"timeout_ms_task_wait_for_death_info": 0, "task_events_shutdown_flush_timeout_ms": 100}
+"""A caller learns of an actor's death at once, not after a second's wait for the reasons of it; and leaving a
+Ray whose GCS is dead doesn't wait five seconds to tell it of tasks."""
 
 KEPT_ALIVE = ("raylet", "gcs_server")
 END_S = 5.0

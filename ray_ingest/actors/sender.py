@@ -15,6 +15,7 @@ from ray.exceptions import GetTimeoutError, RayError
 
 from ray_ingest.actors.messages import Batch, Reply, Standing
 from ray_ingest.core.gaps import is_note
+from ray_ingest.core.histogram import BATCH_TICKS, SECONDS, Histogram, Recent
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.core.outbox import Outbox
 from ray_ingest.errors import FencedError, JournalError, StoreError
@@ -85,11 +86,13 @@ class Sender:
         self.calls = 0
         self.rewinds = 0
         self._recover_to = 0
-        self.latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self.latency_ms = Recent(LATENCIES_KEPT)
+        self.latency_s = Histogram(SECONDS)
+        self.batches = Histogram(BATCH_TICKS)
         self._names_known = 0
         self._calls: deque[tuple[Any, bool]] = deque()
         self._question: Any = None
-        self._waiting_since_s: deque[tuple[int, float]] = deque(maxlen=LATENCIES_KEPT)
+        self._waiting_since_s: deque[tuple[int, float, int]] = deque()
         self._sent_event_ms: deque[tuple[int, int]] = deque()
         self._committed_event_ms = 0
         self._stopped = True
@@ -148,7 +151,11 @@ class Sender:
         if len(ticks):
             self.outbox.append(ticks)
             if self.outbox.end > self.outbox.committed:
-                self._waiting_since_s.append((self.outbox.end, received_s))
+                waiting, count = self._waiting_since_s, len(ticks)
+                if len(waiting) == LATENCIES_KEPT:  # one entry is then as old as the older of two
+                    _, received_s, more = waiting.pop()
+                    count += more
+                waiting.append((self.outbox.end, received_s, count))
 
     def step(self, source_idle: bool, patience_s: float) -> bool:
         """Send what may be sent, or else collect an answer; True if anything happened.
@@ -229,6 +236,7 @@ class Sender:
             newest_ms = np.max(ticks["event_time_ms"], initial=0, where=~is_note(ticks))
             self.newest_event_ms = max(self.newest_event_ms, int(newest_ms))
             self._sent_event_ms.append((self.outbox.cursor, self.newest_event_ms))
+            self.batches.add(len(ticks))
         ended = self.source_ended and empty
         names = self._table.entries[self._names_known :]
         head = Batch(
@@ -285,7 +293,9 @@ class Sender:
             self._committed_event_ms = self._sent_event_ms.popleft()[1]
         now_s = time.monotonic()
         while self._waiting_since_s and self._waiting_since_s[0][0] <= reply.committed:
-            self.latency_ms.append((now_s - self._waiting_since_s.popleft()[1]) * 1000)
+            _, received_s, count = self._waiting_since_s.popleft()
+            self.latency_ms.add((now_s - received_s) * 1000)
+            self.latency_s.add(now_s - received_s, count)
 
     def _stop(self, why: str) -> None:
         self._stopped = True

@@ -20,7 +20,9 @@ class Base(msgspec.Struct):
 class Status(msgspec.Struct):
     """How everything is: the actors' latest figures, how often each was restarted, where each producer began,
     since when (epoch ms) an actor hasn't answered, the metrics port (0: none), how many candles the store
-    counted as closed and amended before the run, and the incarnation and process of who tells it."""
+    counted as closed and amended before the run, and the incarnation and process of who tells it. Of several
+    feeds of the same instruments: the names of those whose ticks count, how often another took over since the
+    supervisor began, and why it last did."""
 
     owners: list[OhlcStats]
     feeds: list[FeedStats]
@@ -32,6 +34,9 @@ class Status(msgspec.Struct):
     amended_before: int = 0
     incarnation: str = ""
     pid: int = 0
+    active: list[str] = []
+    takeovers: int = 0
+    takeover_why: str = ""
 
     @property
     def closed(self) -> int:

@@ -7,9 +7,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +17,9 @@ import msgspec
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from ray_ingest.actors.arbitration import Arbitration, Subscriptions
 from ray_ingest.actors.messages import Batch, FeedStats, OhlcStats
-from ray_ingest.actors.ohlc import OhlcSettings
+from ray_ingest.actors.ohlc_settings import OhlcSettings
 from ray_ingest.actors.options import (
     SUPERVISOR,
     feed_name,
@@ -28,6 +29,8 @@ from ray_ingest.actors.options import (
 from ray_ingest.actors.pump import FeedSettings
 from ray_ingest.actors.status import Base, Status, as_ended
 from ray_ingest.actors.watching import Watched, answers_of
+from ray_ingest.core.failover import FailoverPlan
+from ray_ingest.logs import LogSettings, set_up_actor
 from ray_ingest.metrics import MetricsEndpoint
 
 __all__ = ["DRIVER_S", "Base", "Plan", "Status", "Supervisor"]
@@ -35,6 +38,7 @@ __all__ = ["DRIVER_S", "Base", "Plan", "Status", "Supervisor"]
 log = logging.getLogger(__name__)
 
 WATCH_S = 0.2
+FAILOVER_S = 0.1  # between two looks while feeds stand in for one another
 ANSWER_S = 5.0
 DRAIN_S = 30.0
 DRIVER_S = 3.0  # a driver asks ten times a second; one that hasn't for so long is gone
@@ -43,14 +47,17 @@ HEARTBEAT = msgspec.msgpack.encode(Batch("", 0, 0, [], 0, live=False, idle=True,
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What runs: owners, feeds, the Ray namespace of their names, the metrics port (None: none), and how long
-    an actor may be silent before it is replaced."""
+    """What runs: owners, feeds, the Ray namespace of their names, the metrics port (None: none), how long
+    an actor may be silent before it is replaced, and how those feeds that are shared stand in for one
+    another (None: there are none)."""
 
     owners: list[OhlcSettings]
     feeds: list[FeedSettings]
     namespace: str
     metrics_port: int | None
     silent_s: float = 10.0
+    failover: FailoverPlan | None = None
+    log: LogSettings | None = field(default=None, repr=False)
 
     @property
     def names(self) -> list[str]:
@@ -70,6 +77,7 @@ class Supervisor:
     """
 
     def __init__(self, plan: Plan) -> None:
+        set_up_actor(plan.log, SUPERVISOR)
         self._plan = plan
         owners = {s.name: start_ohlc(s, plan.namespace) for s in plan.owners}
         self._owners = {name: Watched(owner, plan.silent_s) for name, owner in owners.items()}
@@ -78,6 +86,8 @@ class Supervisor:
         self._figures: dict[str, OhlcStats | FeedStats] = {}
         self._feeds: dict[str, Watched] = {}
         self._looking = threading.Lock()
+        self._arbitration = Arbitration(plan.failover) if plan.failover else None
+        self._subscriptions = Subscriptions()
         self._trouble = ""
         self._is_stopping = False
         self._is_settled = False  # feeds aren't asked any more then: one that Ray starts again counts anew
@@ -107,6 +117,11 @@ class Supervisor:
             self._driver = driver
             self._heard_s = time.monotonic()
         return msgspec.msgpack.encode(self._seen())
+
+    def set_subscriptions(self, lists: Mapping[str, bytes]) -> None:
+        """What feeds listen to from now on, by feed, as `live.encoded` writes it; also after Ray has started
+        one again."""
+        self._subscriptions.set(lists)
 
     def stop(self, drain: bool) -> bytes:
         """Stop the feeds, wait until what they took is committed, and return the final `Status`.
@@ -142,8 +157,11 @@ class Supervisor:
 
     def _watch(self) -> None:
         last_beat_s = 0.0
-        while not self._ending.wait(WATCH_S if self._has_begun else WATCH_S / 10):
-            self._look(WATCH_S)
+        pause_s = FAILOVER_S if self._arbitration else WATCH_S
+        while not self._ending.wait(pause_s if self._has_begun else WATCH_S / 10):
+            self._look(pause_s)
+            if not self._is_stopping:  # feeds that stop have not failed
+                self._direct()
             if not self._has_begun and len(self._figures) >= len(self._owners):
                 self._begin()
             if self._seen().finished and time.monotonic() - last_beat_s > 1.0:
@@ -169,6 +187,16 @@ class Supervisor:
                 if feed_name(settings) not in self._feeds:
                     feed = start_feed(settings, handles, self._plan.namespace)
                     self._feeds[feed_name(settings)] = Watched(feed, self._plan.silent_s)
+
+    def _direct(self) -> None:
+        """Tell the feeds which of them count and what they listen to."""
+        feeds = {settings.name: self._feeds.get(feed_name(settings)) for settings in self._plan.feeds}
+        begun = {name: feed for name, feed in feeds.items() if feed is not None}
+        figures = {seen.name: seen for seen in self._figures.values() if isinstance(seen, FeedStats)}
+        with self._going_on():
+            if self._arbitration is not None:
+                self._arbitration.step(begun, figures)
+            self._subscriptions.step(begun, figures)
 
     @contextmanager
     def _going_on(self) -> Iterator[None]:
@@ -209,8 +237,15 @@ class Supervisor:
                 feeds=[figures for figures in seen if isinstance(figures, FeedStats)],
                 restarts=restarts,
                 bases=bases,
+                **self._takeovers(),
                 silent_since_ms={n: a.silent_since_ms for n, a in actors.items() if a.silent_since_ms},
             )
+
+    def _takeovers(self) -> dict[str, Any]:
+        told = self._arbitration
+        if told is None:
+            return {}
+        return {"active": sorted(told.active), "takeovers": told.takeovers, "takeover_why": told.why}
 
     def _ask(self, actors: dict[str, Watched], method: str, *args: Any) -> dict[str, Any]:
         """Answers by actor name; those that fail or take too long are left out."""

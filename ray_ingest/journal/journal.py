@@ -40,6 +40,17 @@ class JournalSettings:
     keep_bytes: int = 50 << 30
 
 
+@dataclass(frozen=True, slots=True)
+class JournalSize:
+    """Of one producer's journal: bytes and number of its segments; and size and rest of the disk they are on,
+    in bytes, the rest being what this user may still write."""
+
+    bytes: int
+    segments: int
+    disk_bytes: int
+    disk_free_bytes: int
+
+
 class Journal:
     """Ticks of one producer on local disk, by partition and offset; make it with `open`.
 
@@ -109,6 +120,17 @@ class Journal:
         """See the class."""
         newest = [log.newest_event_ms for log in self._logs]
         return min((time_ms for time_ms in newest if time_ms is not None), default=0)
+
+    def disk_use(self) -> JournalSize:
+        """How big it is now; for any thread. The disk counts as one of no bytes while it can't be asked."""
+        segments = [segment.size for log in self._logs for segment in list(log.segments)]
+        try:
+            disk = os.statvfs(self._settings.folder)
+        except OSError:
+            return JournalSize(sum(segments), len(segments), 0, 0)
+        return JournalSize(
+            sum(segments), len(segments), disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+        )
 
     def first(self, partition: int) -> int:
         """The offset from which on the journal has everything."""

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from ray_ingest.actors.messages import Batch, Reply, Standing
-from ray_ingest.actors.ohlc import OhlcPartition, OhlcSettings
+from ray_ingest.actors.ohlc import OhlcPartition
+from ray_ingest.actors.ohlc_settings import OhlcSettings
 from ray_ingest.errors import JournalError, StoreError
 from ray_ingest.journal.names import Name
 from ray_ingest.journal.producer import ProducerFile

@@ -61,3 +61,7 @@ class Keys:
     def gaps(self, partition: int) -> str:
         """STREAM of intervals in which ticks are known to be missing."""
         return f"{self.prefix}ray_ingest:gaps:{partition}"
+
+    def probe(self, name: str) -> str:
+        """STRING that is there for a moment while somebody tries whether the store can be written."""
+        return f"{self.prefix}ray_ingest:probe:{name}"

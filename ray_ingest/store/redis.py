@@ -19,6 +19,7 @@ from redis.exceptions import BusyLoadingError, RedisError
 from redis.retry import Retry
 
 from ray_ingest.errors import ConfigError, StoreError, StoreUnreachableError
+from ray_ingest.redact import register
 
 OLDEST = {"redis": "7.0", "valkey": "7.2"}
 """The first version of each server that has all that the scripts use."""
@@ -65,6 +66,7 @@ def connect(
     out (the committed offset says so). Raises ConfigError when `url` can't be one of a store.
     """
     _check_url(url)
+    _hide_password(url)
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=pool_size,
@@ -219,6 +221,16 @@ def _check_url(url: str) -> None:
     db = options.get("db", "0" if scheme == "unix" else parts.path.strip("/") or "0")
     if not re.fullmatch(r"[0-9]{1,4}", db):
         raise ConfigError(f"redis.url {shown!r} must end in the number of a database, such as /0")
+
+
+def _hide_password(url: str) -> None:
+    """Whatever this process writes from now on shows *** in its place."""
+    parts = urlsplit(url)
+    options = [value for name, value in parse_qsl(parts.query) if "password" in name]
+    for password in (parts.password, *options):
+        if password:
+            register(password)
+            register(unquote(password))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -16,7 +16,8 @@ import numpy as np
 
 from ray_ingest.actors import ohlc
 from ray_ingest.actors.messages import Batch, Reply
-from ray_ingest.actors.ohlc import OhlcPartition, OhlcSettings
+from ray_ingest.actors.ohlc import OhlcPartition
+from ray_ingest.actors.ohlc_settings import OhlcSettings
 from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.core.preparation import Preparation

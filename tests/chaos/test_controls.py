@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ray_ingest.actors.ohlc import OhlcPartition, OhlcSettings
+from ray_ingest.actors.ohlc import OhlcPartition
+from ray_ingest.actors.ohlc_settings import OhlcSettings
 from ray_ingest.pipeline import open_store, plan_of
 from ray_ingest.store.scripts import script_texts
 from tests.chaos.comparison import HEADER, differences

@@ -1,7 +1,7 @@
 """The menu: every option works, every key is known, and what is wrong is said in one line with its name."""
 
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,21 @@ from omegaconf import OmegaConf
 from ray_ingest.config import FEEDS, SECTIONS, ReplayFeedConfig, compose, group_options
 from ray_ingest.core.sessions import CalendarTable
 from ray_ingest.errors import ConfigError
+from ray_ingest.feeds.brokers import names as broker_names
 from ray_ingest.resources import resource_dir
+from ray_ingest.schema import BrokerConfig, BrokersFeedConfig, TopConfig
 
 CONF = resource_dir("conf")
 PACKAGE = Path(__file__).resolve().parents[2] / "ray_ingest"
 OPTIONS = [(group, option) for group, options in group_options().items() for option in options]
-REQUIRED = {("feed", "replay"): ["feed.path=ticks.csv"], ("redis", "url"): ["redis.url=redis://localhost"]}
+INDEX = "instruments=[NSE_INDEX|Nifty 50]"
+REQUIRED = {
+    ("feed", "replay"): ["feed.path=ticks.csv"],
+    ("redis", "url"): ["redis.url=redis://localhost"],
+    ("alerts", "email"): ["alerts.host=smtp.example.com", "alerts.to=[a@b.c]", "alerts.sender=d@b.c"],
+    ("alerts", "telegram"): ["alerts.to=[-100123]"],
+    **{("feed", live): [INDEX] for live in ("upstox", "fyers", "dhan", "brokers")},
+}
 """What an option can't do without."""
 
 
@@ -83,8 +92,12 @@ def test_the_menu_itself_knows_the_same_settings_as_the_classes() -> None:
     """What `config.yaml` holds beside the groups is what the classes hold, with the same defaults."""
     written = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
     assert isinstance(written, dict)
-    sections = {name: value for name, value in written.items() if name not in ("defaults", "report")}
-    assert set(sections) | set(group_options()) == {"feed", "calendar", *SECTIONS}
+    sections = {name: value for name, value in written.items() if isinstance(value, dict)}
+    assert {n: v for n, v in written.items() if n not in (*sections, "defaults")} == asdict(TopConfig())
+    assert set(sections) | set(group_options()) == {"feed", "calendar", "brokers", *SECTIONS}
+    brokers = sections.pop("brokers")
+    assert tuple(sorted(brokers)) == broker_names()
+    assert all(values == asdict(BrokerConfig()) for values in brokers.values())
     for name, values in sections.items():
         schema = SECTIONS[str(name)]()
         assert values == {field: getattr(schema, field) for field in names(type(schema))}, name
@@ -100,8 +113,7 @@ def test_every_setting_is_read_somewhere() -> None:
         )
         + (PACKAGE / "schema.py").read_text("utf-8").partition("class AppConfig")[2]
     )
-    schemas = [schema for name, schema in SECTIONS.items() if name != "alerts"]
-    for schema in [*schemas, ReplayFeedConfig]:
+    for schema in [*SECTIONS.values(), ReplayFeedConfig, BrokersFeedConfig, BrokerConfig, TopConfig]:
         unread = {name for name in names(schema) if not re.search(rf"\.{name}\b", source)}
         read_by_themselves = {"lateness_ms", "silence_ms", "grace_ms"} | names(SECTIONS["filter"])
         assert unread <= read_by_themselves, schema
@@ -120,11 +132,17 @@ def test_every_setting_is_read_somewhere() -> None:
         ("++new=1", "new: unknown setting"),
         ("hydra.run.dir=x", "hydra.run.dir: unknown setting"),
         ("feed@x=sim", "feed@x: unknown setting"),
-        ("feed=simm", "feed=simm: must be one of replay, sim; did you mean sim?"),
+        (
+            "feed=simm",
+            "feed=simm: must be one of brokers, dhan, fyers, replay, sim, upstox; did you mean sim?",
+        ),
         ("redis=cluster", "redis=cluster: must be one of embedded, url"),
-        ("feed=sim,replay", "feed=sim,replay: must be one of replay, sim; did you mean replay?"),
+        (
+            "feed=sim,replay",
+            "feed=sim,replay: must be one of brokers, dhan, fyers, replay, sim, upstox; did you mean replay?",
+        ),
         ("ingest=null", "ingest=null: ingest is a group of settings, written ingest.<key>=<value>"),
-        ("feed.kind=real", "feed.kind=real: must be one of sim, replay"),
+        ("feed.kind=real", "feed.kind=real: must be one of sim, replay, brokers, dhan, fyers, upstox"),
         ("feed", "feed: settings are written key=value; --help lists them"),
         ("~feed.seed", "~feed.seed: settings are written key=value; --help lists them"),
         ("-m", "-m: settings are written key=value; --help lists them"),
@@ -161,7 +179,30 @@ def test_an_unknown_key_or_option_is_named_with_what_may_have_been_meant(overrid
         ("journal.fsync=maybe", "journal.fsync=maybe: must be one of always, everysec, no"),
         ("journal.segment_mb=0", "journal.segment_mb=0: must be from 1 to 10,000"),
         ("redis.breaker_failures=0", "redis.breaker_failures=0: must be from 1 to 1,000"),
-        ("report=[1]", "report=[1]: must be a file's name"),
+        ("report=[1]", "report=[1]: must be text or null"),
+        ("instruments=x", "instruments=x: must be a list of texts, such as [a,b]"),
+        ("brokers.upstox.connections=x", "brokers.upstox.connections=x: must be a whole number or null"),
+        ("brokers.dhan.connections=0", "brokers.dhan.connections=0: must be from 1 to 100"),
+        ("brokers.dhan.url=http://x", "brokers.dhan.url=http://x: must be ws://… or wss://…"),
+        ("brokers.dhan.url=ws://[::1", "brokers.dhan.url=ws://[::1: must be ws://… or wss://…"),
+        ("brokers.dhan.url=wss://x:99999", "brokers.dhan.url=wss://x:99999: must be ws://… or wss://…"),
+        (
+            "brokers.dhan=null",
+            "brokers.dhan=None: brokers.dhan is a group of settings, written brokers.dhan.<key>=<value>",
+        ),
+        (
+            "brokers.dhan.token_file=~nobody-here/x",
+            "brokers.dhan.token_file=~nobody-here/x: must be a path, and there is no such user",
+        ),
+        ("instruments=[[a]]", "instruments=[['a']]: must be a list of texts, such as [a,b]"),
+        ("brokers.kite.url=ws://x", "brokers.kite.url: unknown setting; did you mean brokers.dhan.url?"),
+        ("brokers=x", "brokers=x: brokers is a group of settings, written brokers.<key>=<value>"),
+        ("session.stall_s=0", "session.stall_s=0.0: must be from 0.5 to 3,600"),
+        (
+            "feed=upstox",
+            "instruments=[]: must be given with a live feed, as in instruments=[NSE_INDEX|Nifty 50], "
+            "or instruments_file=FILE",
+        ),
         ("feed=replay", "feed.path: must be given, as in feed.path=…"),
         ("redis=url", "redis.url=None: must be given with redis=url"),
     ],
@@ -169,6 +210,59 @@ def test_an_unknown_key_or_option_is_named_with_what_may_have_been_meant(overrid
 def test_a_wrong_value_is_named_with_what_it_must_be(override: str, line: str) -> None:
     """One line: the full key, the value, and what may be written there."""
     assert refusal(override) == line
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        (
+            "feed.order=[upstox,kite]",
+            "feed.order=[upstox,kite]: must be different ones of upstox, fyers, dhan",
+        ),
+        ("feed.order=[dhan,dhan]", "feed.order=[dhan,dhan]: must be different ones of upstox, fyers, dhan"),
+        ("feed.policy=best", "feed.policy=best: must be one of failover, arbitrate"),
+        ("feed.silence_ms=1", "feed.silence_ms=1: must be from 100 to 60,000"),
+    ],
+)
+def test_what_several_brokers_do_together_is_checked(override: str, line: str) -> None:
+    """Order, policy and times of `feed=brokers`."""
+    assert refusal("feed=brokers", INDEX, override) == line
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        ("alerts=post", "alerts=post: must be one of email, none, slack, telegram, webhook"),
+        ("alerts=email", "alerts.host=None: must be given with alerts=email, as in smtp.gmail.com"),
+        ("alerts=email alerts.host=h", "alerts.sender=None: must be an address, as in you@example.com"),
+        (
+            "alerts=email alerts.host=h alerts.sender=a@b.c",
+            "alerts.to=[]: must be addresses, as in [you@example.com]",
+        ),
+        (
+            "alerts=email alerts.host=h alerts.sender=a@b.c alerts.to=[a]",
+            "alerts.to=[a]: must be addresses, as in [you@example.com]",
+        ),
+        (
+            "alerts=email alerts.host=h alerts.user=a alerts.security=none",
+            "alerts.security=none: must be starttls or ssl where there is an alerts.user to log in",
+        ),
+        (
+            "alerts=email alerts.host=h alerts.security=tls",
+            "alerts.security=tls: must be one of starttls, ssl, none",
+        ),
+        (
+            "alerts=telegram alerts.to=[me]",
+            "alerts.to=[me]: must be ids of chats, as in ['-1001234567890'], or @channel",
+        ),
+        ("alerts=slack alerts.max_per_hour=1", "alerts.max_per_hour=1: must be from 2 to 3,600"),
+        ("alerts=slack alerts.hold_s=61", "alerts.hold_s=61.0: must be from 0 to 60"),
+        ("alerts=slack alerts.host=h", "alerts.host: unknown setting here; it is one of alerts=email"),
+    ],
+)
+def test_what_alerts_need_is_checked(overrides: str, line: str) -> None:
+    """Addresses, chats, and a password that would go in clear: said before anything starts."""
+    assert refusal(*overrides.split()) == line
 
 
 @pytest.mark.parametrize(

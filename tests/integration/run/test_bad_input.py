@@ -149,7 +149,7 @@ def _check_samples(log: str, tape: Tape) -> None:
     assert lines
     sampled = []
     for line in lines:
-        found = re.fullmatch(r"WARNING ray_ingest: rejected a tick, (\w+): (.*)", line)
+        found = re.fullmatch(r"\S+ \S+ WARNING driver: rejected a tick, (\w+): (.*)", line)
         assert found, line
         assert len(line) < 300
         sampled.append(found[1])

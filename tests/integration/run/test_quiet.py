@@ -87,7 +87,7 @@ def test_the_documents_metrics_are_served_while_it_runs(default_run: DefaultRun)
         for family in families.values()
         for sample in family.samples
     }
-    received = samples["ray_ingest_ticks_received_total", "sim"]
+    received = samples["ray_ingest_ticks_received_total", "feed[sim]"]
     processed = samples["ray_ingest_ticks_processed_total", "ohlc[0/1]"]
     report = default_run.run.report
     assert 0 < processed <= received <= report["ticks_in"]

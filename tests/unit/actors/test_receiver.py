@@ -29,7 +29,7 @@ class ListSource:
     live: bool
     name: str = "list"
     identity: str = "list"
-    paced_by: str = "receive_time_ms"
+    paced_by: str | None = "receive_time_ms"
     table: InstrumentTable = field(default_factory=InstrumentTable)
 
     def blocks(self, start_ms: int) -> Iterator[TickColumns | Disconnected]:
@@ -95,6 +95,50 @@ def test_a_disconnect_is_a_note_of_all_instruments() -> None:
         (ALL_INSTRUMENTS, 6, 9, GapReason.DISCONNECT)
     ]
     assert received(receiver) == [5, 10]
+
+
+def test_a_gap_of_some_instruments_is_a_note_of_each() -> None:
+    """A connection that carried them was down, or had no room; the others' candles stay whole. A gap of none
+    is no note."""
+    gaps = [Disconnected(6, 9, (2, 5), GapReason.OVERFLOW), Disconnected(7, 8, ())]
+    receiver = run_to_end(ListSource([block((0, 5)), *gaps], True), 10)
+    notes = receiver.take_notes()
+    assert notes is not None
+    assert notes[["instrument", "event_time_ms", "last_qty", "day_volume", "oi"]].tolist() == [
+        (2, 6, 9, GapReason.OVERFLOW, -1),
+        (5, 6, 9, GapReason.OVERFLOW, -1),
+    ]
+
+
+def test_ticks_that_nothing_paces_are_taken_as_they_come() -> None:
+    """Event times ahead of the clock hold nothing back, and blocks without ticks take no room."""
+    later_ms = 2**52
+    source = ListSource([block(), block((0, later_ms)), block()], True, paced_by=None)
+    receiver = run_to_end(source, 10)
+    assert receiver.buffer.take() is not None
+    assert receiver.buffer.take() is None
+
+
+def test_a_stopped_receiver_closes_what_its_source_holds_open() -> None:
+    """A source that waits for the world gives empty blocks; sockets are closed before `over` is set."""
+
+    class WaitingSource(ListSource):
+        closed = False
+
+        def blocks(self, start_ms: int) -> Iterator[TickColumns | Disconnected]:
+            """Nothing, for ever."""
+            try:
+                while True:
+                    yield block()
+            finally:
+                self.closed = True
+
+    source = WaitingSource([], True, paced_by=None)
+    receiver = Receiver(source, None, 1)
+    receiver.start()
+    receiver.stop()
+    assert receiver.over.wait(PATIENCE_S)
+    assert source.closed
 
 
 def test_an_error_of_the_source_is_kept_as_one_line() -> None:

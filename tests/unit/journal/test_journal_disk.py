@@ -5,7 +5,7 @@ import os
 import resource
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -224,3 +224,14 @@ def test_an_unknown_policy_is_refused(tmp_path: Path) -> None:
     """A mistyped fsync is no fsync: it is refused."""
     with pytest.raises(JournalError, match="always, everysec or no"):
         open_journal(tmp_path, fsync="sometimes")
+
+
+def test_the_size_told_is_that_of_its_files_and_its_disk(tmp_path: Path) -> None:
+    """Whoever watches the disk goes by this: bytes and number of segments, and what the disk has left."""
+    with closing(open_journal(tmp_path)) as journal:
+        journal.append(0, ticks(range(10)))
+        size, disk = journal.disk_use(), os.statvfs(tmp_path)
+        files = list((tmp_path / journal.producer).rglob("*.seg"))
+    assert (size.bytes, size.segments) == (sum(file.stat().st_size for file in files), len(files))
+    assert size.disk_bytes == disk.f_blocks * disk.f_frsize
+    assert 0 < size.disk_free_bytes <= size.disk_bytes

@@ -1,0 +1,117 @@
+"""A feed that is one of several of the same instruments: where its ticks go, and how well it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ray_ingest.actors.duty import Duty
+from ray_ingest.actors.live import LiveSource, well_since_ms
+from ray_ingest.actors.standby import Standby
+from ray_ingest.core.connection import UNDERWAY_MS
+from ray_ingest.core.gaps import gap_of_all, is_note
+from ray_ingest.core.preparation import Preparation
+from ray_ingest.feeds.source import TickSource
+from ray_ingest.model import GapReason
+
+STEADY_MS = 120_000  # for so long a connection may have been mute before it is known not to be live
+
+Send = Callable[[int, npt.NDArray[np.void], float], None]
+"""(partition, TICK rows, received at by the monotonic clock): the next ticks of the partition's sequence."""
+
+
+class Sharing:
+    """The pump's view of a `Duty`. All but `well_since_ms` and `last_tick_ms` is for the pump's thread.
+
+    A source without connections is well from its beginning.
+    """
+
+    def __init__(
+        self,
+        duty: Duty,
+        source: TickSource,
+        preparation: Preparation,
+        standby: Standby,
+        send: Send,
+        one_counts: bool,
+    ) -> None:
+        self.standby = standby
+        self._duty = duty
+        self._source = source if isinstance(source, LiveSource) else None
+        self._preparation = preparation
+        self._send = send
+        self._one_counts = one_counts
+        self._counting_since_ms = 0
+        self._began_ms = _now_ms()
+        self._tick_ms = 0
+
+    @property
+    def well_since_ms(self) -> int:
+        """Since when (epoch ms) ticks come; 0 when they don't."""
+        seen_ms = self._duty.well_since_ms
+        return seen_ms if self._now_well_since_ms() == seen_ms else 0
+
+    @property
+    def last_tick_ms(self) -> int:
+        """When (epoch ms) the newest tick was received, 0 if none was."""
+        return self._source.last_tick_ms if self._source else self._tick_ms
+
+    def look(self) -> None:
+        """To be called before ticks are queued, and after they were taken from where they wait: what came
+        through a connection is counted after the connection is known to be well."""
+        since_ms = self._now_well_since_ms()
+        if since_ms not in (0, self._duty.well_since_ms):
+            self._duty.resumed(since_ms)
+        elif since_ms and self._duty.counts:
+            self._duty.sent_until_ms = max(self._duty.sent_until_ms, _now_ms() - STEADY_MS)
+
+    def do_duty(self) -> None:
+        """Note gaps as told, and begin or end to count."""
+        while (gap := self._duty.next_gap()) is not None:
+            from_ms, to_ms = gap
+            reason = GapReason.RESTART if from_ms < self._began_ms else GapReason.DISCONNECT
+            note_of_all = gap_of_all(from_ms - UNDERWAY_MS, to_ms, reason)
+            for partition, note in enumerate(self._preparation.shares_of_notes(note_of_all)):
+                self._send(partition, note, time.monotonic())
+        counts, since_ms = self._duty.wanted
+        if counts and not self._duty.counts:
+            self._counting_since_ms = _now_ms()
+            for partition, ticks in enumerate(self.standby.release(_now_ms(), since_ms)):
+                self._send(partition, ticks, time.monotonic())
+                self.counted(ticks)
+        self._duty.heeded(counts, since_ms)
+
+    def own_notes(self, notes: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        """The gap notes that are this feed's to tell. While it was away another may have counted; but not if
+        only one counts at a time, and it has been this one all the time: such as when one of several
+        connections is lost and no other feed is better."""
+        own = notes["day_volume"] == GapReason.OVERFLOW
+        if self._one_counts and self._duty.counts:
+            alone = notes["event_time_ms"] + UNDERWAY_MS >= self._counting_since_ms
+            own |= (notes["day_volume"] == GapReason.DISCONNECT) & alone
+        kept: npt.NDArray[np.void] = notes[own]
+        return kept
+
+    def queue(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
+        """The next ticks of a partition, received at `received_s` (monotonic clock)."""
+        self._tick_ms = _now_ms() - round((time.monotonic() - received_s) * 1000)
+        if self._duty.counts:
+            self._send(partition, ticks, received_s)
+            self.counted(ticks)
+        else:
+            self.standby.keep(partition, ticks, self._tick_ms)
+
+    def counted(self, ticks: npt.NDArray[np.void]) -> None:
+        """These are in the sequence."""
+        newest_ms = int(np.max(ticks["event_time_ms"], initial=0, where=~is_note(ticks)))
+        self._duty.sent_until_ms = max(self._duty.sent_until_ms, min(newest_ms, _now_ms()))
+
+    def _now_well_since_ms(self) -> int:
+        return well_since_ms(self._source.connections()) if self._source else self._began_ms
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""Upstox's market data feed, V3."""
