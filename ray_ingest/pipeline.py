@@ -192,8 +192,7 @@ def plan_of(config: AppConfig, url: str, namespace: str) -> Plan:
             filters=config.filter.settings,
             sender=sender,
             journal=journal_of(config),
-            shared=failover is not None,
-            one_counts=failover is None or failover.policy == "failover",
+            shared=failover.policy if failover else None,
             log=log_settings,
         )
         for name, make_source in sources.items()

@@ -24,6 +24,7 @@ from ray_ingest.actors.sender import RETRY_S, Sender, SenderSettings
 from ray_ingest.actors.sharing import Sharing
 from ray_ingest.actors.silence import Silence
 from ray_ingest.actors.standby import Standby, standby_journal
+from ray_ingest.core.failover import Policy
 from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.errors import JournalBusyError, JournalError, ProcessSpentError
@@ -43,9 +44,8 @@ SEQUENCE = 1  # raised with every change that makes other sequences of the same 
 class FeedSettings:
     """What a feed is told; `make_source` builds the source inside the actor's own process. Its ticks are
     kept in a `journal`, unless that is None: then what can't be read again is lost with the process. A live
-    one that is `shared` is one of several feeds of the same instruments: its ticks count when it is told so
-    (with `one_counts` nobody else's do then),
-    and what it missed is told by whoever knows what the others had."""
+    one that is `shared` is one of several feeds of the same instruments, under this policy: its ticks count
+    when it is told so, and what it missed is told by whoever knows what the others had."""
 
     name: str
     make_source: Callable[[], TickSource]
@@ -57,8 +57,7 @@ class FeedSettings:
     filters: FilterSettings
     sender: SenderSettings
     journal: JournalSettings | None = None
-    shared: bool = False
-    one_counts: bool = True
+    shared: Policy | None = None
     log: LogSettings | None = field(default=None, repr=False)
 
 
@@ -145,7 +144,7 @@ class Pump:
                     return False
             standby = Standby(kept, source, settings.partitions, settings.buffer_ticks)
             self.sharing = Sharing(
-                self.duty, source, self.preparation, standby, self._send, settings.one_counts
+                self.duty, source, self.preparation, standby, self._send, settings.shared == "failover"
             )
         recorder = self._recorder
         self.senders = [

@@ -75,7 +75,9 @@ def plan_for(server: Server, market: Market, policy: Policy, namespace: str, par
     with open_store(config) as store:
         plan = plan_of(config, store.url, namespace)
     feeds = [
-        replace(plan.feeds[0], name=name, make_source=MakeBroker(market, name), future_ms=FAR_MS, shared=True)
+        replace(
+            plan.feeds[0], name=name, make_source=MakeBroker(market, name), future_ms=FAR_MS, shared=policy
+        )
         for name in ORDER
     ]
     failover = FailoverPlan(policy, ORDER, FailoverSettings(failback_ms=FAILBACK_MS))
