@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     url = arguments.url or f"http://{LOOPBACK}:{arguments.port}"
     try:
-        if arguments.json or arguments.once or not sys.stdout.isatty():
+        if arguments.json or arguments.once or not _can_write_over():
             _show_once(url, arguments.json)
         else:
             _show_on(url)
@@ -36,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0 if sys.stdout.isatty() else _INTERRUPTED
     return 0
+
+
+def _can_write_over() -> bool:
+    """Whether this is a terminal that moves its cursor: on TERM=dumb the page is shown once, as in a pipe."""
+    console = Console()
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def _parser() -> argparse.ArgumentParser:

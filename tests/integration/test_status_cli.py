@@ -22,6 +22,7 @@ from ray_ingest.status.__main__ import main
 from tests.integration.run.processes import Run, running
 from tests.servers import free_port
 
+ON_XTERM = os.environ | {"TERM": "xterm-256color"}
 LASTING = ("feed.forever=true", "feed.speed=20", "ray.dashboard=false", "metrics.port=0")
 
 
@@ -67,8 +68,7 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(run: tuple[Run, str]) -> None:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
     command = [sys.executable, "-m", "ray_ingest.status", "--port", run[1]]
     shown = bytearray()
-    environment = os.environ | {"TERM": "xterm-256color"}
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=ON_XTERM) as process:
         os.close(theirs)
         with suppress(OSError), open(ours, "rb", buffering=0) as screen:
             while data := screen.read(65_536):
@@ -83,12 +83,26 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(run: tuple[Run, str]) -> None:
     assert "Traceback" not in text
 
 
+def test_a_terminal_that_cannot_be_written_over_gets_it_once(run: tuple[Run, str]) -> None:
+    """On TERM=dumb nothing would be seen until the end."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "ray_ingest.status", "--port", run[1]]
+    shown = bytearray()
+    with subprocess.Popen(command, stdout=theirs, env=ON_XTERM | {"TERM": "dumb"}) as process:
+        os.close(theirs)
+        with suppress(OSError), open(ours, "rb", buffering=0) as screen:
+            while data := screen.read(65_536):
+                shown += data
+        assert process.wait(30) == 0
+    assert shown.count(b"ray_ingest at") == 1
+
+
 def test_when_the_run_ends_it_says_so(run: tuple[Run, str]) -> None:
     """What was seen last stays, and below it why nothing comes any more; the run itself ends in order."""
     ours, theirs = pty.openpty()
     shown = bytearray()
     command = [sys.executable, "-m", "ray_ingest.status", "--port", run[1]]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs) as process:
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=ON_XTERM) as process:
         os.close(theirs)
         with suppress(OSError), open(ours, "rb", buffering=0) as screen:
             asked = False
