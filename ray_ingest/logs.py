@@ -195,8 +195,13 @@ class _Fields:
             **self._who,
             "logger": record.name,
             "message": event.pop("event"),
-            **{key: value for key, value in event.items() if not key.startswith("_")},  # Ray puts some there
+            **{key: value for key, value in event.items() if not self._is_left_behind(key)},
         }
+
+    @staticmethod
+    def _is_left_behind(key: str) -> bool:
+        """By Ray, or by another handler that has formatted the record before."""
+        return key.startswith("_") or key == "asctime"
 
 
 class _Text:

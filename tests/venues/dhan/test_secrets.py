@@ -61,7 +61,7 @@ def test_the_token_is_nowhere(
     for secret in (TOKEN, *TOKEN.split("."), "1100003626"):
         assert secret not in everything
     assert printed.out == ""
-    assert "asyncio" in caplog.text  # so the log was listened to
+    assert any(record.name == "asyncio" for record in caplog.records)  # so the log was listened to
 
 
 def test_the_library_would_log_it(
