@@ -134,6 +134,7 @@ class Feed:
 
 def _look(stats: FeedStats, pump: Pump) -> None:
     """Fill in a pump's figures."""
+    done = pump.done  # looked at first: the figures of a feed that has ended are all of them
     counts, senders = pump.preparation.counts, pump.senders
     stats.producer, stats.live, stats.running_s = pump.producer, pump.live, pump.running_s
     stats.received, stats.repeated, stats.filtered = counts.received, counts.repeated, counts.filtered
@@ -173,7 +174,7 @@ def _look(stats: FeedStats, pump: Pump) -> None:
                 stats.counts[reason] = stats.counts.get(reason, 0) + number
         stats.state = "running"
     if stats.state in ("running", "ended") and not stats.over:
-        stats.state = "ended" if pump.done else "running"
+        stats.state = "ended" if done else "running"
 
 
 def _added(histograms: list[Histogram]) -> Buckets:

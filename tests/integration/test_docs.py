@@ -144,7 +144,7 @@ def test_make_run_shows_what_the_readme_shows(home: Path) -> None:
     """The output a newcomer compares with is the program's own, but for how it went and how fast."""
 
     def lasting(text: str) -> list[str]:
-        text = re.sub(r"in [\d.]+ s \([\d,]+ ticks/s\)|\d+ amended|\S*bin/python", "", text)
+        text = re.sub(r"[\d,]+ amended,|in\s+[\d.]+\s+s\s+\([\d,]+\s+ticks/s\)|\S*bin/python", "", text)
         text = text.replace(str(home), "~").replace("~/.local/state/ray-ingest/demo", "DEMO")
         return [line.rstrip() for line in text.splitlines() if not line.startswith("sim ")]
 
