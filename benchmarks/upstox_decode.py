@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from upstox_client import MarketDataStreamerV3
 
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.upstox_frames import UpstoxDecoder
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from tests.venues.upstox import encoding
 from tests.venues.venue import VenueTick
 

@@ -9,9 +9,9 @@ from ray_ingest.core.backoff import BackoffSettings
 from ray_ingest.core.stall import StallSettings
 from ray_ingest.errors import ConfigError
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.brokers.adapter import Subscription, WireSettings
-from ray_ingest.feeds.brokers.settings import BrokerSettings, SessionSettings
-from ray_ingest.feeds.brokers.tokens import TokenSettings
+from ray_ingest.feeds.session.adapter import Subscription, WireSettings
+from ray_ingest.feeds.session.settings import BrokerSettings, SessionSettings
+from ray_ingest.feeds.session.tokens import TokenSettings
 from ray_ingest.journal import default_journal_dir
 from ray_ingest.subscriptions import subscriptions_of
 

@@ -32,8 +32,8 @@ from ray_ingest.config import AppConfig, ReplayFeedConfig, SimFeedConfig
 from ray_ingest.core.breaker import BreakerSettings
 from ray_ingest.core.failover import FailoverPlan, FailoverSettings
 from ray_ingest.errors import ActorError, ConfigError, RayIngestError, StoreError
-from ray_ingest.feeds.brokers.source import BrokerSource
 from ray_ingest.feeds.replay_source import ReplaySource
+from ray_ingest.feeds.session.source import BrokerSource
 from ray_ingest.feeds.sim_source import SimSource
 from ray_ingest.feeds.source import TickSource
 from ray_ingest.journal import JournalSettings, default_journal_dir

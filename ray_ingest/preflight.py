@@ -8,8 +8,8 @@ from pathlib import Path
 from ray_ingest.config import AppConfig, ReplayFeedConfig
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import ConfigError
-from ray_ingest.feeds.brokers.settings import BrokerSettings
-from ray_ingest.feeds.brokers.tokens import read_credentials
+from ray_ingest.feeds.session.settings import BrokerSettings
+from ray_ingest.feeds.session.tokens import read_credentials
 from ray_ingest.feeds.tick_files import read_columns, tick_file_paths
 from ray_ingest.live import broker_settings_of
 from ray_ingest.metrics import port_trouble

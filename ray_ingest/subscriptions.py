@@ -12,7 +12,7 @@ from ray_ingest.config import AppConfig
 from ray_ingest.core.instruments import split_name
 from ray_ingest.errors import ConfigError
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.instruments import Instruments, MastersError, read_list, select
 from ray_ingest.instruments.columns import SEGMENTS
 from ray_ingest.instruments.near import near_words

@@ -17,7 +17,7 @@ from ray_ingest.actors.options import end_actors, replace, start_supervisor
 from ray_ingest.actors.status import Status, Story
 from ray_ingest.actors.supervisor import DRIVER_S, Plan, Supervisor
 from ray_ingest.errors import ActorError, ConfigError, RayIngestError
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 
 SLICE_S = 0.1
 START_S = 60.0

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from ray_ingest.core.connection import ConnectionStatus, State
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 
 
 @runtime_checkable

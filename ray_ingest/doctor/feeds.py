@@ -16,7 +16,7 @@ from ray_ingest.core.sessions import CalendarTable
 from ray_ingest.doctor.finding import Finding, ok, warning, wrong
 from ray_ingest.errors import ConfigError, TokenError
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.brokers.tokens import IST, TokenSettings, expiry_ms, read_credentials
+from ray_ingest.feeds.session.tokens import IST, TokenSettings, expiry_ms, read_credentials
 from ray_ingest.instruments import Instruments, MastersError
 from ray_ingest.instruments.stored import today
 from ray_ingest.live import token_settings_of

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.instruments.columns import CONTRACT, SEGMENTS
 from ray_ingest.instruments.errors import MastersError
 from ray_ingest.instruments.near import unknown

@@ -8,7 +8,7 @@ import pytest
 from ray_ingest import subscriptions
 from ray_ingest.config import compose
 from ray_ingest.errors import ConfigError
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.subscriptions import Changes, Subscriptions, subscriptions_of
 from tests.unit.instruments import market
 

@@ -13,9 +13,9 @@ from ray_ingest.core.connection import State
 from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.brokers.adapter import WireSettings
-from ray_ingest.feeds.brokers.source import BrokerSettings, BrokerSource
-from ray_ingest.feeds.brokers.tokens import TokenSettings
+from ray_ingest.feeds.session.adapter import WireSettings
+from ray_ingest.feeds.session.source import BrokerSettings, BrokerSource
+from ray_ingest.feeds.session.tokens import TokenSettings
 from ray_ingest.feeds.source import Disconnected
 from ray_ingest.model import TickColumns
 from tests.calendars import load

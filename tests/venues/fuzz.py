@@ -23,7 +23,7 @@ from types import FrameType
 from typing import Any
 
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.brokers.adapter import Keys
+from ray_ingest.feeds.session.adapter import Keys
 
 BROKERS = ("upstox", "fyers", "dhan")
 BATCH = 10_000

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.feeds.sim_listing import TICKS_PER_RUPEE, instrument_names
 from ray_ingest.feeds.sim_market import Market as Exchange
 from ray_ingest.feeds.sim_market import TapeBlock

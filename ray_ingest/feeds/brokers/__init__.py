@@ -1,4 +1,4 @@
-"""The brokers: a file each, with what only that broker does; everything else is shared.
+"""The brokers: a file each, with what only that broker does; what they share is in `session/`.
 
 A broker's module offers `ADAPTER`, an `Adapter`. Adding one is adding its module here; docs/add-a-broker.md.
 """
@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING, cast
 from ray_ingest.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ray_ingest.feeds.brokers.adapter import Adapter
-
-_SHARED = {
-    "adapter", "attempt", "ending", "frame_log", "inbox", "link", "outage", "session", "settings",
-    "source", "tokens",
-}  # fmt: skip
+    from ray_ingest.feeds.session.adapter import Adapter
 
 
 def names() -> tuple[str, ...]:
-    """The brokers there are: modules that are not shared, and no broker's second file ("…_frames")."""
-    found = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem not in _SHARED)
+    """The brokers there are: the modules here but for a broker's second files ("…_frames", "…_sdk")."""
+    found = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
     return tuple(name for name in found if "_" not in name)
 
 

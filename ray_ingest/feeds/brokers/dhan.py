@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ray_ingest.feeds.brokers.adapter import Adapter, Credentials, Keys, Listener, Wire, WireSettings
 from ray_ingest.feeds.brokers.dhan_frames import DhanDecoder
+from ray_ingest.feeds.session.adapter import Adapter, Credentials, Keys, Listener, Wire, WireSettings
 
 _SEGMENT_OF = {
     "NSE_EQ": "NSE_EQ", "NSE_FO": "NSE_FNO", "NCD_FO": "NSE_CURRENCY", "MCX_FO": "MCX_COMM",

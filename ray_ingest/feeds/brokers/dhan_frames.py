@@ -17,7 +17,7 @@ from struct import Struct
 import numpy as np
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Keys
+from ray_ingest.feeds.session.adapter import Keys
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, NULL, TickColumns
 
 SEGMENTS = {

@@ -21,8 +21,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, ProxyError
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Credentials, Listener, WireSettings
 from ray_ingest.feeds.brokers.dhan_frames import SEGMENTS
+from ray_ingest.feeds.session.adapter import Credentials, Listener, WireSettings
 
 _REQUEST_CODES = {"full": 21, "quote": 17, "ticker": 15}
 _DISCONNECT = json.dumps({"RequestCode": 12})

@@ -16,7 +16,6 @@ from queue import SimpleQueue
 from typing import Any
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Adapter, Credentials, Keys, Listener, WireSettings
 from ray_ingest.feeds.brokers.fyers_frames import DATA, FyersDecoder, topics_frame
 from ray_ingest.feeds.brokers.fyers_sdk import (
     TOKEN_CODES,
@@ -27,6 +26,7 @@ from ray_ingest.feeds.brokers.fyers_sdk import (
     private_sdk,
     trouble_of,
 )
+from ray_ingest.feeds.session.adapter import Adapter, Credentials, Keys, Listener, WireSettings
 
 log = logging.getLogger(__name__)
 

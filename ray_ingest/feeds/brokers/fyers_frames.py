@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Keys
+from ray_ingest.feeds.session.adapter import Keys
 from ray_ingest.model import NULL, TickColumns
 
 DATA = 6

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import WireSettings
+from ray_ingest.feeds.session.adapter import WireSettings
 
 MODULE = "fyers_apiv3.FyersWebsocket.data_ws"
 TOKEN_CODES = {-300, -99, -17, -16, -15, -8, 11001}

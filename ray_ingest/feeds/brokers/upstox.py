@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ray_ingest.feeds.brokers.adapter import Adapter, Credentials, Decoder, Keys, Listener, Wire, WireSettings
+from ray_ingest.feeds.session.adapter import Adapter, Credentials, Decoder, Keys, Listener, Wire, WireSettings
 
 
 class UpstoxAdapter:

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2  # type: ignore[import-untyped]
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Keys
+from ray_ingest.feeds.session.adapter import Keys
 from ray_ingest.model import NULL, TickColumns
 
 ODD = -1

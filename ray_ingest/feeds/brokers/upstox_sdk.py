@@ -22,7 +22,7 @@ from upstox_client import Configuration, MarketDataStreamerV3  # type: ignore[im
 from upstox_client.feeder.market_data_feeder_v3 import MarketDataFeederV3  # type: ignore[import-untyped]
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Credentials, Listener, WireSettings
+from ray_ingest.feeds.session.adapter import Credentials, Listener, WireSettings
 
 URL = "wss://api.upstox.com/v3/feed/market-data-feed"
 KEYS_PER_MESSAGE = 500

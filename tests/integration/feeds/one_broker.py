@@ -11,9 +11,9 @@ import logging
 import sys
 
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.brokers.adapter import WireSettings
-from ray_ingest.feeds.brokers.source import BrokerSettings, BrokerSource
-from ray_ingest.feeds.brokers.tokens import TokenSettings
+from ray_ingest.feeds.session.adapter import WireSettings
+from ray_ingest.feeds.session.source import BrokerSettings, BrokerSource
+from ray_ingest.feeds.session.tokens import TokenSettings
 from ray_ingest.feeds.source import Disconnected
 from tests.calendars import load
 from tests.venues.brokers import CLIENT_IDS

@@ -11,10 +11,10 @@ from typing import Any
 from ray_ingest.core.backoff import BackoffSettings
 from ray_ingest.core.connection import ConnectionStatus, State
 from ray_ingest.core.stall import StallSettings
-from ray_ingest.feeds.brokers.adapter import Subscription, WireSettings
-from ray_ingest.feeds.brokers.settings import BrokerSettings, SessionSettings
-from ray_ingest.feeds.brokers.source import BrokerSource
-from ray_ingest.feeds.brokers.tokens import TokenSettings
+from ray_ingest.feeds.session.adapter import Subscription, WireSettings
+from ray_ingest.feeds.session.settings import BrokerSettings, SessionSettings
+from ray_ingest.feeds.session.source import BrokerSource
+from ray_ingest.feeds.session.tokens import TokenSettings
 from ray_ingest.feeds.source import Disconnected
 from ray_ingest.model import TickColumns
 from tests.calendars import load

@@ -10,10 +10,10 @@ import pytest
 from ray_ingest.core.connection import State
 from ray_ingest.core.stall import StallSettings
 from ray_ingest.errors import ConfigError, ProcessSpentError
-from ray_ingest.feeds.brokers import link
-from ray_ingest.feeds.brokers.adapter import WireSettings
-from ray_ingest.feeds.brokers.frame_log import read_frames
-from ray_ingest.feeds.brokers.source import BrokerSource
+from ray_ingest.feeds.session import link
+from ray_ingest.feeds.session.adapter import WireSettings
+from ray_ingest.feeds.session.frame_log import read_frames
+from ray_ingest.feeds.session.source import BrokerSource
 from ray_ingest.feeds.source import Disconnected
 from ray_ingest.model import GapReason
 from tests.integration.feeds.running import (

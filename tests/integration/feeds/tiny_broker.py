@@ -13,7 +13,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.client import ClientConnection, connect
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Credentials, Keys, Listener, WireSettings
+from ray_ingest.feeds.session.adapter import Credentials, Keys, Listener, WireSettings
 from ray_ingest.model import NULL, TickColumns
 from tests.venues.venue import Connection, Venue, VenueTick, response
 

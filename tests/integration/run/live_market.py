@@ -12,7 +12,7 @@ import numpy as np
 from ray_ingest.core.connection import ConnectionStatus, State
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import ProcessSpentError
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.feeds.source import Disconnected, digest
 from ray_ingest.model import NULL, TickColumns
 

@@ -9,7 +9,7 @@ import pytest
 
 from ray_ingest.actors.live import digest_of, encoded
 from ray_ingest.actors.status import Status
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.pipeline import run_plan
 from tests.integration.run.live_market import NAMES
 from tests.integration.run.test_failover import market_in, plan_for

@@ -25,7 +25,7 @@ from ray_ingest.config import compose
 from ray_ingest.core.connection import UNDERWAY_MS
 from ray_ingest.core.failover import FailoverPlan, FailoverSettings, Policy
 from ray_ingest.core.gaps import is_note
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.journal.reader import JournalReader
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS
 from ray_ingest.pipeline import open_store, plan_of, run_plan

@@ -13,7 +13,7 @@ from ray_ingest.actors.standby import Standby
 from ray_ingest.core.connection import UNDERWAY_MS, ConnectionStatus, State
 from ray_ingest.core.gaps import gap_of_all, is_note
 from ray_ingest.core.preparation import Preparation
-from ray_ingest.feeds.brokers.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.model import GapReason
 from tests.unit.actors.test_recorder import NO_FILTER, source_of
 from tests.unit.core.tick_makers import OPEN_MS, Tick, rows

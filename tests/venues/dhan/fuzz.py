@@ -8,8 +8,8 @@ import struct
 from collections.abc import Iterator
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.dhan import ADAPTER
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from ray_ingest.model import NULL, TickColumns
 from tests.venues.dhan import packets
 from tests.venues.dhan.twin import Twin, TwinTick

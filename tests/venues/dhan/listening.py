@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Credentials, Keys, Wire, WireSettings
 from ray_ingest.feeds.brokers.dhan import ADAPTER
+from ray_ingest.feeds.session.adapter import Credentials, Keys, Wire, WireSettings
 from ray_ingest.model import TickColumns
 from tests.venues.dhan.venue import DhanVenue
 

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.dhan import ADAPTER
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from ray_ingest.model import NULL, TickColumns, joined
 from tests.venues.dhan.listening import NOW_MS, Memory, decoded, live
 from tests.venues.dhan.venue import DhanVenue

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Credentials, Keys, WireSettings
 from ray_ingest.feeds.brokers.dhan import ADAPTER
+from ray_ingest.feeds.session.adapter import Credentials, Keys, WireSettings
 from tests.venues.dhan import packets
 from tests.venues.dhan.listening import NOW_MS, TOKEN, Memory, live, wire
 from tests.venues.dhan.venue import DhanVenue

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from ray_ingest.feeds.brokers.adapter import Credentials, Subscription, WireSettings
 from ray_ingest.feeds.brokers.fyers import ADAPTER, FyersWire
+from ray_ingest.feeds.session.adapter import Credentials, Subscription, WireSettings
 from tests.venues.fyers.listening import Recorder
 from tests.venues.fyers.venue import FyersVenue, access_token
 

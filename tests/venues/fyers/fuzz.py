@@ -6,8 +6,8 @@ import random
 import struct
 from collections.abc import Iterator
 
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.fyers_frames import FyersDecoder, topics_frame
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from ray_ingest.model import NULL, TickColumns
 from tests.venues.fyers import encoding as hsm
 from tests.venues.fyers.twin import Tick, Twin

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Keys
 from ray_ingest.feeds.brokers.fyers_frames import FyersDecoder
+from ray_ingest.feeds.session.adapter import Keys
 from tests.venues.fyers.fuzz import LAST, SUBSCRIPTIONS, check, mutants, rows
 
 CASES = sorted((Path(__file__).parent / "frames").glob("*.json"))

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ray_ingest.feeds.brokers import fyers
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.fyers import ADAPTER, FyersWire
 from ray_ingest.feeds.brokers.fyers_frames import DATA
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from tests.venues.fyers.conftest import SUBSCRIPTIONS, Connect
 from tests.venues.fyers.fuzz import rows
 from tests.venues.fyers.listening import Recorder
@@ -161,7 +161,7 @@ def test_the_server_is_pinged_in_its_own_way(
 
 CHILD = """
 import sys
-from ray_ingest.feeds.brokers.adapter import Credentials, WireSettings
+from ray_ingest.feeds.session.adapter import Credentials, WireSettings
 from ray_ingest.feeds.brokers.fyers import ADAPTER
 from tests.venues.fyers.listening import Recorder
 recorder = Recorder()

@@ -7,8 +7,8 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.upstox import ADAPTER
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from ray_ingest.model import NULL, TickColumns
 from tests.venues.upstox import encoding
 from tests.venues.upstox.twin import Twin, TwinTick

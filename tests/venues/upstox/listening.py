@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Credentials, Keys, Subscription, Wire, WireSettings
 from ray_ingest.feeds.brokers.upstox import ADAPTER
+from ray_ingest.feeds.session.adapter import Credentials, Keys, Subscription, Wire, WireSettings
 from ray_ingest.model import NULL, joined
 from tests.venues.venue import Venue, VenueTick
 

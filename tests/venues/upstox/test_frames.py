@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.upstox import ADAPTER
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from ray_ingest.feeds.upstox_capture import upstox_rows
 from ray_ingest.model import NULL
 from tests.venues.upstox import encoding

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.dhan_frames import DhanDecoder, largest_exact_price
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from ray_ingest.model import NULL
 from tests.venues.dhan import fuzz, packets
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.fyers_frames import FyersDecoder, topics_frame
 from ray_ingest.feeds.brokers.fyers_sdk import Rest, private_sdk
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from tests.venues.fyers import encoding as hsm
 from tests.venues.fyers.fuzz import NOW_S, SUBSCRIPTIONS, TOPICS, rows
 from tests.venues.fyers.twin import Tick

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ray_ingest.core.normalise import normalise
-from ray_ingest.feeds.brokers.adapter import Keys, Subscription
 from ray_ingest.feeds.brokers.upstox import ADAPTER
 from ray_ingest.feeds.brokers.upstox_frames import UpstoxDecoder
+from ray_ingest.feeds.session.adapter import Keys, Subscription
 from ray_ingest.model import LARGEST_INTEGER, NULL
 from tests.venues.upstox import encoding, fuzz
 from tests.venues.upstox.fuzz import RECEIVED_MS, by_key

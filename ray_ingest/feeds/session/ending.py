@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-from ray_ingest.feeds.brokers.adapter import Wire
+from ray_ingest.feeds.session.adapter import Wire
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from ray_ingest.core.connection import ConnectionStatus, State
 from ray_ingest.core.instruments import split_name
 from ray_ingest.core.trading_hours import TradingHours
 from ray_ingest.errors import ConfigError
-from ray_ingest.feeds.brokers.adapter import Adapter, Keys, Subscription
-from ray_ingest.feeds.brokers.attempt import Moment, Shared
-from ray_ingest.feeds.brokers.frame_log import FrameLog
-from ray_ingest.feeds.brokers.link import Link
-from ray_ingest.feeds.brokers.settings import BrokerSettings
-from ray_ingest.feeds.brokers.tokens import TokenKeeper
+from ray_ingest.feeds.session.adapter import Adapter, Keys, Subscription
+from ray_ingest.feeds.session.attempt import Moment, Shared
+from ray_ingest.feeds.session.frame_log import FrameLog
+from ray_ingest.feeds.session.link import Link
+from ray_ingest.feeds.session.settings import BrokerSettings
+from ray_ingest.feeds.session.tokens import TokenKeeper
 from ray_ingest.feeds.source import Disconnected
 from ray_ingest.model import TickColumns
 

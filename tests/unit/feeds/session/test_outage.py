@@ -1,6 +1,6 @@
 """An outage is told whole, bit by bit, and only what the market was open for."""
 
-from ray_ingest.feeds.brokers.outage import Outage
+from ray_ingest.feeds.session.outage import Outage
 from ray_ingest.feeds.source import Disconnected
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ray_ingest.errors import TokenError
-from ray_ingest.feeds.brokers.tokens import TokenKeeper, TokenSettings, expiry_ms, read_credentials
+from ray_ingest.feeds.session.tokens import TokenKeeper, TokenSettings, expiry_ms, read_credentials
 from tests.calendars import ms
 
 NAMES = ("BROKER_ID", "BROKER_TOKEN")

@@ -12,11 +12,11 @@ from ray_ingest.core.connection import UNDERWAY_MS, ConnectionStatus, State, Tro
 from ray_ingest.core.stall import StallWatch
 from ray_ingest.core.trading_hours import InstrumentHours
 from ray_ingest.errors import ProcessSpentError
-from ray_ingest.feeds.brokers.adapter import Subscription
-from ray_ingest.feeds.brokers.attempt import Attempt, Decoded, Moment, Shared
-from ray_ingest.feeds.brokers.ending import Ending
-from ray_ingest.feeds.brokers.inbox import Change, Failure, Lost
-from ray_ingest.feeds.brokers.outage import Outage
+from ray_ingest.feeds.session.adapter import Subscription
+from ray_ingest.feeds.session.attempt import Attempt, Decoded, Moment, Shared
+from ray_ingest.feeds.session.ending import Ending
+from ray_ingest.feeds.session.inbox import Change, Failure, Lost
+from ray_ingest.feeds.session.outage import Outage
 from ray_ingest.feeds.source import Disconnected
 from ray_ingest.model import GapReason, TickColumns
 from ray_ingest.redact import redact

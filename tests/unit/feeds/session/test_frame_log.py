@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ray_ingest.errors import InputError
-from ray_ingest.feeds.brokers.adapter import Subscription
-from ray_ingest.feeds.brokers.frame_log import DESCRIPTION, FrameLog, RecordedFrame, main, read_frames
+from ray_ingest.feeds.session.adapter import Subscription
+from ray_ingest.feeds.session.frame_log import DESCRIPTION, FrameLog, RecordedFrame, main, read_frames
 
 TICKER = struct.pack("<BHBIfI", 2, 16, 1, 2885, 1_425.5, 1_785_000_000 + 19_800)
 

@@ -1,6 +1,6 @@
 """Raw frames as they came, recorded and read again: a user's odd frame becomes a test.
 
-    python -m ray_ingest.feeds.brokers.frame_log FILE --broker upstox
+    python -m ray_ingest.feeds.session.frame_log FILE --broker upstox
 
 A file is `MAGIC` and records: received (epoch ms, u64), connection (u32, another with every wire), length of
 the payload (u32), payload; little-endian. A record of connection `DESCRIPTION` is JSON: what is subscribed
@@ -22,7 +22,7 @@ from typing import BinaryIO, NamedTuple
 
 from ray_ingest.errors import InputError, RayIngestError
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.brokers.adapter import Decoder, Keys, Subscription
+from ray_ingest.feeds.session.adapter import Decoder, Keys, Subscription
 from ray_ingest.model import NULL, TickColumns
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def decode_frames(path: Path, broker: str) -> Iterator[tuple[RecordedFrame, Tick
 
 def main(arguments: list[str] | None = None) -> int:
     """Print what the frames of a file give, a line a tick, and at the end what was none."""
-    parser = argparse.ArgumentParser(prog="python -m ray_ingest.feeds.brokers.frame_log")
+    parser = argparse.ArgumentParser(prog="python -m ray_ingest.feeds.session.frame_log")
     parser.add_argument("file", type=Path, help="a file of recorded frames")
     parser.add_argument("--broker", required=True, help="whose frames they are")
     given = parser.parse_args(arguments)

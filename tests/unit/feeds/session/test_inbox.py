@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_ingest.core.connection import Trouble
-from ray_ingest.feeds.brokers.inbox import Change, Failure, Frame, Inbox
+from ray_ingest.feeds.session.inbox import Change, Failure, Frame, Inbox
 
 
 def inbox(frames: int = 10, n_bytes: int = 1_000) -> Inbox:

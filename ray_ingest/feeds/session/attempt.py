@@ -13,12 +13,12 @@ from typing import NamedTuple, TypeAlias
 
 from ray_ingest.core.trading_hours import TradingHours
 from ray_ingest.errors import ConfigError
-from ray_ingest.feeds.brokers.adapter import Adapter, Credentials, Keys
-from ray_ingest.feeds.brokers.ending import Ending
-from ray_ingest.feeds.brokers.frame_log import FrameLog
-from ray_ingest.feeds.brokers.inbox import Change, Failure, Frame, Inbox, Lost
-from ray_ingest.feeds.brokers.settings import BrokerSettings
-from ray_ingest.feeds.brokers.tokens import TokenKeeper
+from ray_ingest.feeds.session.adapter import Adapter, Credentials, Keys
+from ray_ingest.feeds.session.ending import Ending
+from ray_ingest.feeds.session.frame_log import FrameLog
+from ray_ingest.feeds.session.inbox import Change, Failure, Frame, Inbox, Lost
+from ray_ingest.feeds.session.settings import BrokerSettings
+from ray_ingest.feeds.session.tokens import TokenKeeper
 from ray_ingest.model import TickColumns
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import Any
 from ray_ingest.core.backoff import BackoffSettings
 from ray_ingest.core.stall import StallSettings
 from ray_ingest.errors import ConfigError
-from ray_ingest.feeds.brokers.adapter import Subscription, WireSettings
-from ray_ingest.feeds.brokers.tokens import TokenSettings
+from ray_ingest.feeds.session.adapter import Subscription, WireSettings
+from ray_ingest.feeds.session.tokens import TokenSettings
 
 
 @dataclass(frozen=True, slots=True)

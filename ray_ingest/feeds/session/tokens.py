@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 from ray_ingest.errors import TokenError
-from ray_ingest.feeds.brokers.adapter import Credentials
+from ray_ingest.feeds.session.adapter import Credentials
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS
 from ray_ingest.redact import register
 

@@ -10,9 +10,9 @@ from ray_ingest.core.connection import ConnectionStatus
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import RayIngestError
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.brokers.adapter import Adapter, Keys, Subscription
-from ray_ingest.feeds.brokers.session import Session
-from ray_ingest.feeds.brokers.settings import BrokerSettings, SessionSettings
+from ray_ingest.feeds.session.adapter import Adapter, Keys, Subscription
+from ray_ingest.feeds.session.session import Session
+from ray_ingest.feeds.session.settings import BrokerSettings, SessionSettings
 from ray_ingest.feeds.source import Disconnected, digest
 from ray_ingest.model import TickColumns
 from ray_ingest.redact import install, redact
