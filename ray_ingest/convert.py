@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Never
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -16,19 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from ray_ingest.command_line import OneLineParser
 from ray_ingest.core.instruments import split_name
 from ray_ingest.errors import ConfigError, RayIngestError
 from ray_ingest.feeds.tick_batches import READ_ERRORS, TICK_SCHEMA, csv_batches, unreadable
 from ray_ingest.feeds.upstox_capture import upstox_rows
 
 BATCH_ROWS = 65_536
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
-
-    def error(self, message: str) -> Never:
-        raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,8 +103,8 @@ def write_ticks(batches: Iterable[pa.RecordBatch], output: Path) -> int:
     return rows
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m ray_ingest.convert", description=__doc__)
+def _parser() -> OneLineParser:
+    parser = OneLineParser(prog="python -m ray_ingest.convert", description=__doc__)
     formats = parser.add_subparsers(dest="format", required=True, metavar="FORMAT")
     upstox = formats.add_parser("upstox-v3", help="JSON captures of the Upstox V3 feed")
     text = formats.add_parser("csv", help="CSV files of one instrument, with wall-clock times")

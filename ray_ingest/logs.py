@@ -12,7 +12,7 @@ import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from itertools import pairwise
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -22,8 +22,8 @@ import structlog
 from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
+from ray_ingest.clock import IST
 from ray_ingest.errors import ConfigError
-from ray_ingest.model import IST_OFFSET_MS
 from ray_ingest.redact import install, redact
 from ray_ingest.schema import LogConfig
 
@@ -34,7 +34,6 @@ OURS = "ray_ingest"
 KEPT_FILES = 5
 """Full files that are kept beside the one being written: FILE.1 is the newest of them."""
 
-IST = timezone(timedelta(milliseconds=IST_OFFSET_MS))
 _IN_ACTOR = ("partition", "broker")  # the actor's name says these to a person
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}

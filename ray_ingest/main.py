@@ -15,6 +15,7 @@ from rich.console import Console
 from ray_ingest import logs
 from ray_ingest.actors.status import Status
 from ray_ingest.alerts import alerter_of
+from ray_ingest.command_line import INTERRUPTED
 from ray_ingest.config import compose
 from ray_ingest.errors import RayIngestError
 from ray_ingest.pipeline import open_store, run
@@ -24,7 +25,6 @@ from ray_ingest.report import Report
 from ray_ingest.resources import resource_dir
 from ray_ingest.summary import show_summary
 
-INTERRUPTED = 130
 ONE_SIGNAL_S = 0.3
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from ray_ingest.actors.runtime import RayLostError, Runtime
 from ray_ingest.actors.sender import SenderSettings
 from ray_ingest.actors.status import Status, Story
 from ray_ingest.actors.supervisor import Plan
+from ray_ingest.clock import epoch_ms
 from ray_ingest.config import AppConfig, ReplayFeedConfig, SimFeedConfig
 from ray_ingest.core.breaker import BreakerSettings
 from ray_ingest.core.failover import FailoverPlan, FailoverSettings
@@ -252,7 +252,7 @@ def _watch(
             watch(status)
             if status.finished:
                 return
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = epoch_ms()
             for name, since_ms in status.silent_since_ms.items():
                 if now_ms - since_ms > SILENT_S * 1000:
                     raise ActorError(f"{name} has not answered for {SILENT_S} s")

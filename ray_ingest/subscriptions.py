@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from ray_ingest.clock import today
 from ray_ingest.config import AppConfig
 from ray_ingest.core.instruments import split_name
 from ray_ingest.errors import ConfigError
@@ -16,7 +17,7 @@ from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.instruments import Instruments, MastersError, read_list, select
 from ray_ingest.instruments.columns import SEGMENTS
 from ray_ingest.instruments.near import near_words
-from ray_ingest.instruments.stored import default_instruments_dir, newest, today
+from ray_ingest.instruments.stored import default_instruments_dir, newest
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from datetime import datetime
 import numpy as np
 import redis
 
+from ray_ingest.clock import IST
 from ray_ingest.core.instruments import split_name
 from ray_ingest.core.partition import partition_of
 from ray_ingest.model import CANDLE, DAY_HEADER, Phase, Source
 from ray_ingest.store.keys import Keys
-from ray_ingest.store.records import IST
 
 FUTURE, INDEX, SHARE = "NSE_FO|8765", "NSE_INDEX|Nifty 50", "NSE_EQ|INFY"
 THURSDAY, FRIDAY, MONDAY = 20261119, 20261120, 20261123

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 
 import ray
@@ -12,6 +11,7 @@ from ray.exceptions import RayError
 from ray_ingest.actors.live import digest_of
 from ray_ingest.actors.messages import FeedStats
 from ray_ingest.actors.watching import Watched
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.failover import Arbiter, Candidate, FailoverPlan
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Arbitration:
 
     def step(self, feeds: Mapping[str, Watched], figures: Mapping[str, FeedStats]) -> None:
         """Look at the feeds' latest figures and have those count that should."""
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = epoch_ms()
         shared = [figures[name] for name in self._plan.order if name in figures and name in feeds]
         decision = self._arbiter.decide(now_ms, [_candidate(feeds[f.name], f) for f in shared])
         if decision.why:

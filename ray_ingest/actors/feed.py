@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from ray_ingest.actors.duty import Duty
-from ray_ingest.actors.live import LiveSource, decoded, digest_of
+from ray_ingest.actors.live import decoded, digest_of
 from ray_ingest.actors.messages import Buckets, ConnectionStats, FeedStats
 from ray_ingest.actors.pump import FeedSettings, Pump
 from ray_ingest.actors.sender import StoreWentBackError
@@ -78,9 +78,9 @@ class Feed:
     def _subscribe(self) -> None:
         if self._pump is None or self._subscriptions is None:
             return
-        if isinstance(self._pump.source, LiveSource):
+        if self._pump.connected is not None:
             try:
-                self._pump.source.set_subscriptions(decoded(self._subscriptions))
+                self._pump.connected.set_subscriptions(decoded(self._subscriptions))
             except RayIngestError as error:
                 log.error("feed %s keeps what it subscribes: %s", self._settings.name, error)
         self._stats.subscriptions = digest_of(self._subscriptions)
@@ -158,8 +158,7 @@ def _look(stats: FeedStats, pump: Pump) -> None:
     if (sharing := pump.sharing) is not None:
         stats.well_since_ms = 0 if pump.receiver.over.is_set() else sharing.well_since_ms
         stats.last_tick_ms, stats.standby = sharing.last_tick_ms, sharing.standby.held_back
-    source = pump.source
-    if isinstance(source, LiveSource):
+    if (source := pump.connected) is not None:
         stats.connections = [
             msgspec.convert(connection, ConnectionStats, from_attributes=True)
             for connection in source.connections()

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ray_ingest.actors.messages import Batch, OhlcStats, Reply, Standing
 from ray_ingest.actors.ohlc_figures import FlushFigures, SessionHours
 from ray_ingest.actors.ohlc_settings import OhlcSettings
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.breaker import CircuitBreaker
 from ray_ingest.core.calendar import Calendar
 from ray_ingest.core.directory import Directory, ProducerNames
@@ -104,7 +105,7 @@ class OhlcPartition:
             producer.names.extend(batch.names_from, batch.names)
         rewind = not self._take(producer, batch, np.frombuffer(ticks, TICK))
         if not rewind:
-            now_ms = _now_ms()
+            now_ms = epoch_ms()
             self._stats.newest_event_ms = max(self._stats.newest_event_ms, batch.newest_event_ms)
             if batch.producer:  # the supervisor's heartbeats come from none
                 self._watermark.hear(batch.producer, batch.newest_event_ms, now_ms, batch.live)
@@ -132,7 +133,7 @@ class OhlcPartition:
         self._verified_s = time.monotonic()
         known = self._producer(producer).intake.committed
         try:
-            stored = self._store.standing(producer, _now_ms())
+            stored = self._store.standing(producer, epoch_ms())
             self._stats.round_trip_s = time.monotonic() - self._verified_s
             if stored.committed < known:
                 raise OffsetError(f"{producer} is at {stored.committed}, not {known}")
@@ -156,7 +157,7 @@ class OhlcPartition:
         self._stats.breaker = self._breaker.state
         self._stats.counts = {name: self._counts(name) for name in self._producers}
         self._stats.samples = dict(self._coalescer.samples)
-        self._stats.in_session = self._hours.is_open(_now_ms())
+        self._stats.in_session = self._hours.is_open(epoch_ms())
         self._figures.bring_up_to_date()
         return msgspec.msgpack.encode(self._stats)
 
@@ -221,7 +222,7 @@ class OhlcPartition:
         self._stats.trouble_since_ms = 0
 
     def _begin(self) -> None:
-        now_ms = _now_ms()
+        now_ms = epoch_ms()
         watermark_ms = self._watermark.at(now_ms)
         self._stats.watermark_ms = watermark_ms
         moving = any(producer.intake.waiting for producer in self._producers.values())
@@ -282,7 +283,7 @@ class OhlcPartition:
         """Nothing is taken or committed until a claim succeeds again; a fenced owner stops for good."""
         self._stats.store_errors += 1
         if not self._stats.trouble_since_ms:
-            self._stats.trouble_since_ms = _now_ms()
+            self._stats.trouble_since_ms = epoch_ms()
         self._stats.trouble = str(error)
         self._failed_s = time.monotonic()
         self._breaker.failed(self._failed_s)
@@ -308,7 +309,7 @@ class OhlcPartition:
     def _reply(self, name: str, rewind: bool) -> bytes:
         producer = self._producer(name)
         intake = producer.intake
-        settled = not self._store.busy and not self._directory.due(self._watermark.at(_now_ms()))
+        settled = not self._store.busy and not self._directory.due(self._watermark.at(epoch_ms()))
         return msgspec.msgpack.encode(
             Reply(
                 intake.committed,
@@ -318,7 +319,3 @@ class OhlcPartition:
                 self._fenced,
             )
         )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

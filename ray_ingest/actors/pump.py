@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ray_ingest.actors.duty import Duty
+from ray_ingest.actors.live import LiveSource
 from ray_ingest.actors.messages import Standing
 from ray_ingest.actors.receiver import NAP_S, Receiver
 from ray_ingest.actors.recorder import Recorder
@@ -24,6 +25,7 @@ from ray_ingest.actors.sender import RETRY_S, Sender, SenderSettings
 from ray_ingest.actors.sharing import Sharing
 from ray_ingest.actors.silence import Silence
 from ray_ingest.actors.standby import Standby, standby_journal
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.failover import Policy
 from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.preparation import Preparation
@@ -84,6 +86,7 @@ class Pump:
         self._stopping = stopping
         self.source = settings.make_source()
         self.live = self.source.live
+        self.connected = self.source if isinstance(self.source, LiveSource) else None  # to a broker
         self.preparation = Preparation(
             self.source.table, settings.filters, settings.partitions, settings.future_ms
         )
@@ -97,7 +100,7 @@ class Pump:
         self.complete = False
         self._doubted = False
         self._recorder: Recorder | None = None
-        self._silence = Silence(0, self.source)
+        self._silence = Silence(0, self.connected)
         self._patience_s = max(settings.sender.linger_s / 2, NAP_S)
         self._trimmed_s = time.monotonic()
 
@@ -144,7 +147,12 @@ class Pump:
                     return False
             standby = Standby(kept, source, settings.partitions, settings.buffer_ticks)
             self.sharing = Sharing(
-                self.duty, source, self.preparation, standby, self._send, settings.shared == "failover"
+                self.duty,
+                self.connected,
+                self.preparation,
+                standby,
+                self._send,
+                settings.shared == "failover",
             )
         recorder = self._recorder
         self.senders = [
@@ -175,7 +183,7 @@ class Pump:
         if self.live:
             # It listens at once, whether the store can be asked or not: the buffer holds what comes.
             if not self._settings.shared and self._recorder is not None:
-                self._silence = Silence(self._recorder.silent_since_ms, self.source)
+                self._silence = Silence(self._recorder.silent_since_ms, self.connected)
             self.receiver.start()
         began_s = time.monotonic()
         while not self._step():
@@ -196,7 +204,7 @@ class Pump:
         """The clock by which ticks are "future". A source that can be read again goes by when it was first
         read, so that it drops the same ticks again."""
         if self.live:
-            return _now_ms()
+            return epoch_ms()
         if self._recorder is not None:
             return self._recorder.created_ms
         return max(standing.since_ms for standing in self.standings)
@@ -256,7 +264,7 @@ class Pump:
                 return False
         if self.sharing is not None:
             self.sharing.do_duty()
-        if (silent := self._silence.end(_now_ms(), len(self.receiver.buffer) > 0)) is not None:
+        if (silent := self._silence.end(epoch_ms(), len(self.receiver.buffer) > 0)) is not None:
             self.receiver.note_gap(*silent, GapReason.RESTART)
         notes = self.receiver.take_notes()
         if notes is not None:
@@ -305,9 +313,9 @@ class Pump:
         if self._recorder is not None and time.monotonic() - self._trimmed_s > TRIM_S:
             self._trimmed_s = time.monotonic()
             try:
-                self._recorder.trim([sender.outbox.committed for sender in self.senders], _now_ms())
+                self._recorder.trim([sender.outbox.committed for sender in self.senders], epoch_ms())
                 if self.sharing is not None:
-                    self.sharing.standby.trim(_now_ms())
+                    self.sharing.standby.trim(epoch_ms())
             except JournalError as error:  # what can't be removed stays
                 log.warning("feed %s: %s", self._settings.name, error)
 
@@ -320,7 +328,3 @@ class Pump:
             time.sleep(RETRY_S)
             return False
         return self._stopping.wait(RETRY_S)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

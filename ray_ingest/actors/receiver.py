@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.gaps import LostTicks, gap_notes, gap_of_all
 from ray_ingest.core.tick_buffer import TickBuffer
 from ray_ingest.errors import RayIngestError
@@ -78,7 +79,7 @@ class Receiver:
         return np.concatenate(notes)
 
     def _run(self) -> None:
-        start_ms = time.time_ns() // 1_000_000
+        start_ms = epoch_ms()
         blocks: Iterator[TickColumns | Disconnected] = iter(())
         try:
             blocks = self._source.blocks(start_ms)

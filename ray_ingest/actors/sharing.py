@@ -11,10 +11,10 @@ import numpy.typing as npt
 from ray_ingest.actors.duty import Duty
 from ray_ingest.actors.live import LiveSource, well_since_ms
 from ray_ingest.actors.standby import Standby
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import UNDERWAY_MS
 from ray_ingest.core.gaps import gap_of_all, is_note
 from ray_ingest.core.preparation import Preparation
-from ray_ingest.feeds.source import TickSource
 from ray_ingest.model import GapReason
 
 STEADY_MS = 120_000  # for so long a connection may have been mute before it is known not to be live
@@ -26,13 +26,13 @@ Send = Callable[[int, npt.NDArray[np.void], float], None]
 class Sharing:
     """The pump's view of a `Duty`. All but `well_since_ms` and `last_tick_ms` is for the pump's thread.
 
-    A source without connections is well from its beginning.
+    A source without connections (None) is well from its beginning.
     """
 
     def __init__(
         self,
         duty: Duty,
-        source: TickSource,
+        source: LiveSource | None,
         preparation: Preparation,
         standby: Standby,
         send: Send,
@@ -40,12 +40,12 @@ class Sharing:
     ) -> None:
         self.standby = standby
         self._duty = duty
-        self._source = source if isinstance(source, LiveSource) else None
+        self._source = source
         self._preparation = preparation
         self._send = send
         self._one_counts = one_counts
         self._counting_since_ms = 0
-        self._began_ms = _now_ms()
+        self._began_ms = epoch_ms()
         self._tick_ms = 0
 
     @property
@@ -66,7 +66,7 @@ class Sharing:
         if since_ms not in (0, self._duty.well_since_ms):
             self._duty.resumed(since_ms)
         elif since_ms and self._duty.counts:
-            self._duty.sent_until_ms = max(self._duty.sent_until_ms, _now_ms() - STEADY_MS)
+            self._duty.sent_until_ms = max(self._duty.sent_until_ms, epoch_ms() - STEADY_MS)
 
     def do_duty(self) -> None:
         """Note gaps as told, and begin or end to count."""
@@ -78,8 +78,8 @@ class Sharing:
                 self._send(partition, note, time.monotonic())
         counts, since_ms = self._duty.wanted
         if counts and not self._duty.counts:
-            self._counting_since_ms = _now_ms()
-            for partition, ticks in enumerate(self.standby.release(_now_ms(), since_ms)):
+            self._counting_since_ms = epoch_ms()
+            for partition, ticks in enumerate(self.standby.release(epoch_ms(), since_ms)):
                 self._send(partition, ticks, time.monotonic())
                 self.counted(ticks)
         self._duty.heeded(counts, since_ms)
@@ -97,7 +97,7 @@ class Sharing:
 
     def queue(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
         """The next ticks of a partition, received at `received_s` (monotonic clock)."""
-        self._tick_ms = _now_ms() - round((time.monotonic() - received_s) * 1000)
+        self._tick_ms = epoch_ms() - round((time.monotonic() - received_s) * 1000)
         if self._duty.counts:
             self._send(partition, ticks, received_s)
             self.counted(ticks)
@@ -107,11 +107,7 @@ class Sharing:
     def counted(self, ticks: npt.NDArray[np.void]) -> None:
         """These are in the sequence."""
         newest_ms = int(np.max(ticks["event_time_ms"], initial=0, where=~is_note(ticks)))
-        self._duty.sent_until_ms = max(self._duty.sent_until_ms, min(newest_ms, _now_ms()))
+        self._duty.sent_until_ms = max(self._duty.sent_until_ms, min(newest_ms, epoch_ms()))
 
     def _now_well_since_ms(self) -> int:
         return well_since_ms(self._source.connections()) if self._source else self._began_ms
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

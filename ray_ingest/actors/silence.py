@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from ray_ingest.actors.live import LiveSource, well_since_ms
-from ray_ingest.feeds.source import TickSource
 
 PIECE_MS = 30_000
 
 
 class Silence:
     """The silence since `since_ms` (epoch ms; 0: there is none). It ends when all connections of the source
-    are live, however long that takes; a source without connections listens at once. Until then it is told in
-    pieces, each before the ticks that come after it: should this process end as well, those are told."""
+    are live, however long that takes; one without connections (None) listens at once. Until then it is told
+    in pieces, each before the ticks that come after it: should this process end as well, those are told."""
 
-    def __init__(self, since_ms: int, source: TickSource) -> None:
+    def __init__(self, since_ms: int, source: LiveSource | None) -> None:
         self._since_ms = since_ms
-        self._source = source if isinstance(source, LiveSource) else None
+        self._source = source
         self._piece_ms = 0
 
     def end(self, now_ms: int, ticks_wait: bool) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import RayError
 
 from ray_ingest.actors.options import replace
+from ray_ingest.clock import epoch_ms
 
 START_S = (
     60.0  # an actor that starts, on a machine with much else to do, may take so long for its first answer
@@ -64,7 +65,7 @@ class Watched:
             self._call, self._has_answered = None, False
 
     def _note_silence(self) -> None:
-        self.silent_since_ms = self.silent_since_ms or time.time_ns() // 1_000_000
+        self.silent_since_ms = self.silent_since_ms or epoch_ms()
 
 
 def answers_of(watched: Iterable[tuple[str, Watched]], patience_s: float) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from ray_ingest.alerts.health import health_of
 from ray_ingest.alerts.outbox import Outbox
 from ray_ingest.alerts.services import service_senders
 from ray_ingest.alerts.smtp import smtp_sender
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.alert_rules import AlertRules, AlertSettings, session_end_after
 from ray_ingest.core.alert_texts import Message
 from ray_ingest.core.calendar import Calendar
@@ -54,7 +55,7 @@ class Alerter:
         if self._outbox is None:
             return
         try:
-            self._put(self._rules.ended(_now_ms(), _told_of(error)))
+            self._put(self._rules.ended(epoch_ms(), _told_of(error)))
         except Exception:
             self._give_up()
         self._outbox.close(LAST_WORDS_S)
@@ -67,7 +68,7 @@ class Alerter:
             return
         self._looked_s = now_s
         try:
-            for message in self._rules.observe(health_of(status, _now_ms())):
+            for message in self._rules.observe(health_of(status, epoch_ms())):
                 self._put(message)
         except Exception:
             self._give_up()
@@ -115,7 +116,3 @@ def _told_of(error: BaseException | None) -> str | None:
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return "stopped at once by a second signal; what was not committed is sent again next time"
     return type(error).__name__
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

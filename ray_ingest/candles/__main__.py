@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -16,11 +15,10 @@ import polars as pl
 from rich.console import Console
 
 from ray_ingest.candles.api import INTERVALS, Candles
-from ray_ingest.errors import RayIngestError
+from ray_ingest.command_line import exit_code_of
 from ray_ingest.store.records import Candle
 from ray_ingest.terminal import candle_chart, history_table, latest_table
 
-_INTERRUPTED = 130
 _CHART_HEIGHT = 24
 
 
@@ -28,19 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or that of the error whose one line goes to stderr."""
     arguments = _parser().parse_args(argv)
     command: Callable[[Candles, argparse.Namespace], None] = arguments.command
-    try:
+
+    def answer() -> int:
         with Candles(arguments.url, prefix=arguments.prefix, data_dir=arguments.data_dir) as candles:
             command(candles, arguments)
-            sys.stdout.flush()
-    except RayIngestError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; what Python would flush at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    return 0
+        return 0
+
+    return exit_code_of(answer)
 
 
 def _parser() -> argparse.ArgumentParser:

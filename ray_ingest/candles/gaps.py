@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 import redis
 
-from ray_ingest.store.records import IST
+from ray_ingest.clock import IST
 
 _TIME = pl.Datetime("ms", IST.key)
 _SAME = ["start", "end", "producer", "reason", "instrument"]

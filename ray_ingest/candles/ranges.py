@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from ray_ingest.clock import IST
 from ray_ingest.errors import ConfigError
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, date_number, day_of
-from ray_ingest.store.records import IST
 
 DAY_MS = DAY_MINUTES * MINUTE_MS
 LARGEST_RANGE_DAYS = 3_660

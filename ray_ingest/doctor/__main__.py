@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ray_ingest import logs
+from ray_ingest.command_line import INTERRUPTED
 from ray_ingest.config import compose
 from ray_ingest.doctor import Finding, Verdict, examine
 from ray_ingest.errors import RayIngestError
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}
-_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ray-ingest: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     if arguments.json:
         print(msgspec.json.encode(found).decode())
     else:

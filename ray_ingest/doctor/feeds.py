@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
 
+from ray_ingest.clock import IST, epoch_ms, today
 from ray_ingest.config import AppConfig
 from ray_ingest.core.calendar import DAY_MS, Calendar
 from ray_ingest.core.sessions import CalendarTable
 from ray_ingest.doctor.finding import Finding, ok, warning, wrong
 from ray_ingest.errors import ConfigError, TokenError
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.session.tokens import IST, TokenSettings, expiry_ms, read_credentials
+from ray_ingest.feeds.session.tokens import TokenSettings, expiry_ms, read_credentials
 from ray_ingest.instruments import Instruments, MastersError
-from ray_ingest.instruments.stored import today
 from ray_ingest.live import token_settings_of
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, Phase
 from ray_ingest.subscriptions import subscriptions_of
@@ -48,7 +47,7 @@ def _token(settings: TokenSettings, renewal: str) -> Finding:
     except TokenError as error:
         return wrong(check, str(error), renewal)
     place = str(settings.token_file or settings.environment[1])
-    end_ms, now_ms = expiry_ms(token), time.time_ns() // 1_000_000
+    end_ms, now_ms = expiry_ms(token), epoch_ms()
     if end_ms is None:
         return ok(check, f"from {place}; it doesn't say when it ends")
     at = datetime.fromtimestamp(end_ms / 1000, IST).strftime("%d %b %H:%M IST")

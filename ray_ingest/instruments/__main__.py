@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Never
 
+from ray_ingest.clock import today
+from ray_ingest.command_line import OneLineParser, exit_code_of
 from ray_ingest.errors import ConfigError, RayIngestError
 from ray_ingest.instruments.fetching import URLS, download
 from ray_ingest.instruments.listing import Instruments
 from ray_ingest.instruments.masters import BROKERS, files_in, read_masters
 from ray_ingest.instruments.selection import read_list, select, spots_of
-from ray_ingest.instruments.stored import default_instruments_dir, today, write_master
+from ray_ingest.instruments.stored import default_instruments_dir, write_master
 from ray_ingest.instruments.tables import (
     INSTRUMENT_COLUMNS,
     INSTRUMENT_NUMBERS,
@@ -27,44 +27,28 @@ from ray_ingest.instruments.tables import (
     unmapped_reasons,
 )
 
-_INTERRUPTED = 130
 _FAILED = 1
 _LONGEST = 40
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
-
-    def error(self, message: str) -> Never:
-        raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, 1 when `find` finds nothing, or that of the error whose one line
     goes to stderr: 2 for bad input, 1 when a broker's file can't be had."""
-    try:
+
+    def run() -> int:
         arguments = _parser().parse_args(argv)
         command: Callable[[argparse.Namespace], int] = arguments.command
-        code = command(arguments)
-        sys.stdout.flush()
-        return code
-    except RayIngestError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; what Python would flush at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    return 0
+        return command(arguments)
+
+    return exit_code_of(run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
         prog="python -m ray_ingest.instruments",
         description="The brokers' instrument masters: fetch them, look things up in them.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=OneLineParser)
 
     fetching = commands.add_parser("fetch", help="store the brokers' masters of a day")
     fetching.add_argument("--broker", action="append", choices=BROKERS, help="only this one; may be repeated")

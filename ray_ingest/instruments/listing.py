@@ -10,11 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
+from ray_ingest.clock import today
 from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.instruments.columns import CONTRACT, SEGMENTS
 from ray_ingest.instruments.errors import MastersError
 from ray_ingest.instruments.near import unknown
-from ray_ingest.instruments.stored import Master, default_instruments_dir, newest, today
+from ray_ingest.instruments.stored import Master, default_instruments_dir, newest
 from ray_ingest.instruments.symbols import with_contract_symbols
 
 _SEARCHED = ("symbol", "contract_symbol", "isin", "description")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +13,6 @@ from platformdirs import user_state_path
 from ray_ingest.instruments.columns import SCHEMA
 from ray_ingest.instruments.errors import MastersError
 from ray_ingest.instruments.masters import BROKERS
-from ray_ingest.model import IST_OFFSET_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,6 @@ class Master:
 def default_instruments_dir() -> Path:
     """Where masters are when no folder is given: `instruments` in the user's state folder."""
     return user_state_path("ray-ingest", appauthor=False) / "instruments"
-
-
-def today() -> date:
-    """The day it is in India."""
-    return (datetime.now(UTC) + timedelta(milliseconds=IST_OFFSET_MS)).date()
 
 
 def write_master(folder: Path, day: date, broker: str, master: pl.DataFrame) -> Path:

@@ -3,67 +3,52 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Never
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ray_ingest.candles.ranges import instant_ms
+from ray_ingest.clock import IST
+from ray_ingest.command_line import OneLineParser, exit_code_of
 from ray_ingest.convert import write_ticks
-from ray_ingest.errors import ConfigError, JournalError, RayIngestError
+from ray_ingest.errors import ConfigError, JournalError
 from ray_ingest.journal.check import verify
 from ray_ingest.journal.export import Selection, tick_batches
 from ray_ingest.journal.producer import ProducerFile, default_journal_dir
 from ray_ingest.journal.reader import JournalReader
-from ray_ingest.store.records import IST
 
-_INTERRUPTED = 130
 _FAULTY = 1
 _COLUMNS = ("producer", "partitions", "offsets", "ticks", "bytes", "events from", "to (IST)", "written")
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
-
-    def error(self, message: str) -> Never:
-        raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, 1 when `verify` finds a fault, or that of the error whose one line
     goes to stderr."""
-    try:
+
+    def run() -> int:
         arguments = _parser().parse_args(argv)
         folder: Path = arguments.folder.expanduser()
         if not folder.is_dir():
             raise JournalError(f"{folder}: there is no such folder")
         command: Callable[[JournalReader, argparse.Namespace], int] = arguments.command
-        code = command(JournalReader(folder), arguments)
-        sys.stdout.flush()
-        return code
-    except RayIngestError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; what Python would flush at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return JournalError.exit_code
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+        try:
+            return command(JournalReader(folder), arguments)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise JournalError(f"{error.filename}: {error.strerror}") from None
+
+    return exit_code_of(run)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m ray_ingest.journal", description="The journals of a folder.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = OneLineParser(prog="python -m ray_ingest.journal", description="The journals of a folder.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=OneLineParser)
     listing = commands.add_parser("list", help="the producers and what there is of each")
     listing.set_defaults(command=_list)
     checking = commands.add_parser("verify", help="look at every byte; exit code 1 and a line for each fault")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.instruments import Instrument, InstrumentTable
 from ray_ingest.errors import JournalError
 from ray_ingest.journal.appender import Appender
@@ -68,7 +68,7 @@ class Names:
         fresh = list(dict.fromkeys(name for name in names if name not in self._ids))
         if fresh:
             payload = msgspec.msgpack.encode(fresh)
-            head = header(NAMES, len(self.table), len(payload), time.time_ns() // 1_000_000, payload)
+            head = header(NAMES, len(self.table), len(payload), epoch_ms(), payload)
             self._file.append(head, payload, self._durable)
             for name in fresh:
                 self._intern(name)

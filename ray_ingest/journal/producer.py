@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 from platformdirs import user_state_path
 
+from ray_ingest.clock import epoch_ms
 from ray_ingest.errors import JournalError
 from ray_ingest.journal.appender import sync_folder
 
@@ -86,9 +86,7 @@ def find_or_make(
                 f"{found.sequence}, not of {name!r} in {partitions}, version {sequence}: move it away"
             )
         return found
-    made = ProducerFile(
-        name, producer or f"{name}-{uuid4().hex[:12]}", partitions, sequence, time.time_ns() // 1_000_000
-    )
+    made = ProducerFile(name, producer or f"{name}-{uuid4().hex[:12]}", partitions, sequence, epoch_ms())
     _make(folder / made.producer, made)
     return made
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.gaps import gap_of_all
 from ray_ingest.errors import JournalError
 from ray_ingest.journal.appender import Appender, sync_folder
@@ -105,7 +105,7 @@ class TickLog:
         if self.first == self.end:
             self._continue_at(offset)
             return
-        newest_ms, now_ms = self.newest_event_ms, _now_ms()
+        newest_ms, now_ms = self.newest_event_ms, epoch_ms()
         self._append(HOLE, lost, gap_of_all(newest_ms or now_ms, now_ms, GapReason.JOURNAL))
 
     def drop_oldest(self) -> int:
@@ -147,7 +147,7 @@ class TickLog:
             self._roll()
         last = self.segments[-1]
         payload = np.ascontiguousarray(rows).view(np.uint8).data
-        written_ms = _now_ms()
+        written_ms = epoch_ms()
         head = header(kind, last.end, count, written_ms, payload)
         self._file.append(head, payload, durable=failed or self._fsync == "always")
         if failed:
@@ -199,7 +199,3 @@ class TickLog:
                 break
             first = segment.first
         return first
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

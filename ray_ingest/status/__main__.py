@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
+from ray_ingest.command_line import INTERRUPTED
 from ray_ingest.ports import LOOPBACK
 from ray_ingest.schema import MetricsConfig
 from ray_ingest.status.asking import NotRunningError, look
@@ -18,7 +19,6 @@ from ray_ingest.status.glance import glance
 from ray_ingest.status.view import screen
 
 EVERY_S = 1.0
-_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return 0 if sys.stdout.isatty() else _INTERRUPTED
+        return 0 if sys.stdout.isatty() else INTERRUPTED
     return 0
 
 

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 import msgspec
 
 from ray_ingest.actors.status import Status
+from ray_ingest.clock import epoch_ms
 from ray_ingest.errors import RayIngestError
 from ray_ingest.status.glance import Seen
 from ray_ingest.status.page import PATH
@@ -37,4 +38,4 @@ def look(url: str) -> Seen:
         raise NotRunningError(f"nothing runs at {url}: {HOW_TO_START}") from None
     except ValueError:
         raise NotRunningError(f"{url} is no address: give one such as http://127.0.0.1:9464") from None
-    return Seen(status, time.time_ns() // 1_000_000, time.monotonic())
+    return Seen(status, epoch_ms(), time.monotonic())

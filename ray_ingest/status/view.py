@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ray_ingest.clock import IST
 from ray_ingest.core.connection import State
-from ray_ingest.logs import IST
 from ray_ingest.status.glance import FeedGlance, Glance, PartitionGlance, duration_text
 
 _GOOD = {State.LIVE, "running", "ended"}

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ray_ingest.clock import IST
 from ray_ingest.errors import StoreError
 from ray_ingest.model import (
     CANDLE,
@@ -29,8 +29,6 @@ from ray_ingest.model import (
     Source,
     minute_start_ms,
 )
-
-IST = ZoneInfo("Asia/Kolkata")
 
 _PHASE = pl.Enum([phase.label for phase in Phase])
 _PHASES = pl.Series("phase", _PHASE.categories, dtype=_PHASE)

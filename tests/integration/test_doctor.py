@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from ray_ingest.clock import today
 from ray_ingest.config import compose
 from ray_ingest.doctor import feeds, machine, ray_check, store
 from ray_ingest.doctor.__main__ import main
 from ray_ingest.doctor.finding import Finding, Verdict
 from ray_ingest.doctor.ray_check import ray_starts
-from ray_ingest.instruments.stored import default_instruments_dir, today
+from ray_ingest.instruments.stored import default_instruments_dir
 from tests.integration.run.processes import MARK, still_alive
 from tests.servers import free_port, running_server
 from tests.unit.instruments import market

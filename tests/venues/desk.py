@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import State
 from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.preparation import Preparation
@@ -187,18 +188,18 @@ class Desk:
                 self._changed.notify_all()
 
     def _trade(self) -> None:
-        began_ms = _now_ms()
+        began_ms = epoch_ms()
         for due_ms, batch in self.market.batches(self.broker, PUBLISH_MS):
             if due_ms < began_ms:
                 continue
-            if self._closed.wait(max(0, due_ms - _now_ms()) / 1000):
+            if self._closed.wait(max(0, due_ms - epoch_ms()) / 1000):
                 return
             self.publish(batch)
 
     def _receive(self) -> None:
         preparation = Preparation(self.source.table, FilterSettings(), 1, FUTURE_MS)
         keys = {one.name: one.keys[self.broker] for one in self.market.instruments}
-        blocks = self.source.blocks(_now_ms())
+        blocks = self.source.blocks(epoch_ms())
         for block in blocks:
             with self._changed:
                 if isinstance(block, Disconnected):
@@ -224,7 +225,7 @@ class Desk:
     def _prepared(
         self, block: TickColumns, preparation: Preparation, keys: dict[str, str]
     ) -> list[VenueTick]:
-        (rows,) = preparation.prepare(block, _now_ms())
+        (rows,) = preparation.prepare(block, epoch_ms())
         names = self._names()
         columns = ("instrument", "last_price", "last_qty", "event_time_ms", "day_volume", "oi")
         return [
@@ -233,10 +234,6 @@ class Desk:
                 *(rows[name].tolist() for name in columns), strict=True
             )
         ]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _or_none(value: int) -> int | None:

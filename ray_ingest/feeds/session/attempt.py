@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.trading_hours import TradingHours
 from ray_ingest.errors import ConfigError
 from ray_ingest.feeds.session.adapter import Adapter, Credentials, Keys
@@ -36,7 +37,7 @@ class Moment(NamedTuple):
     @classmethod
     def now(cls) -> Moment:
         """This one."""
-        return cls(time.monotonic(), time.time_ns() // 1_000_000)
+        return cls(time.monotonic(), epoch_ms())
 
 
 @dataclass(slots=True)

@@ -20,7 +20,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from ray_ingest.errors import InputError, RayIngestError
+from ray_ingest.clock import epoch_ms
+from ray_ingest.command_line import exit_code_of
+from ray_ingest.errors import InputError
 from ray_ingest.feeds.brokers import adapter_of
 from ray_ingest.feeds.session.adapter import Decoder, Keys, Subscription
 from ray_ingest.model import NULL, TickColumns
@@ -59,7 +61,7 @@ class FrameLog:
         """These are subscribed from now on."""
         self._description = json.dumps([[one.name, one.key, one.tick_size] for one in subscriptions]).encode()
         if self._file is not None:
-            self.append(_now_ms(), DESCRIPTION, self._description)
+            self.append(epoch_ms(), DESCRIPTION, self._description)
 
     def append(self, received_ms: int, connection: int, payload: bytes) -> None:
         """Record a frame."""
@@ -94,7 +96,7 @@ class FrameLog:
         file = path.open("xb")
         file.write(MAGIC)
         self._written = len(MAGIC)
-        self._write(file, _now_ms(), DESCRIPTION, self._description)
+        self._write(file, epoch_ms(), DESCRIPTION, self._description)
         return file
 
     def _make_room(self) -> None:
@@ -142,19 +144,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="a file of recorded frames")
     parser.add_argument("--broker", required=True, help="whose frames they are")
     given = parser.parse_args(arguments)
+    return exit_code_of(lambda: _print_ticks(given.file, given.broker))
+
+
+def _print_ticks(path: Path, broker: str) -> int:
     decoders: dict[int, Decoder] = {}
     frames = ticks = 0
-    try:
-        for frame, columns, decoder, keys in decode_frames(given.file, given.broker):
-            decoders[id(decoder)] = decoder
-            frames, ticks = frames + 1, ticks + len(columns)
-            for line in _lines(frame, columns, keys):
-                print(line)
-    except RayIngestError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        return 0
+    for frame, columns, decoder, keys in decode_frames(path, broker):
+        decoders[id(decoder)] = decoder
+        frames, ticks = frames + 1, ticks + len(columns)
+        for line in _lines(frame, columns, keys):
+            print(line)
     dropped = {reason: n for decoder in decoders.values() for reason, n in decoder.dropped.items()}
     print(f"{frames} frames, {ticks} ticks, no ticks: {dropped or 'none'}")
     return 0
@@ -174,10 +174,6 @@ def _lines(frame: RecordedFrame, columns: TickColumns, keys: Keys) -> Iterator[s
         when = columns.event_time_ms[row]
         price = columns.last_price[row]
         yield f"{frame.received_ms} #{frame.connection} {name} {when} {price} {' '.join(quantities)}"
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections import deque
 from enum import Enum, auto
 from typing import NamedTuple, TypeAlias
 
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import Trouble
 
 
@@ -74,7 +75,7 @@ class Inbox:
 
     def frame(self, payload: bytes) -> None:
         """A message with market data."""
-        at_s, at_ms = time.monotonic(), time.time_ns() // 1_000_000
+        at_s, at_ms = time.monotonic(), epoch_ms()
         self.heard_s = at_s
         with self._lock:
             if self._room < 1 or self._room_bytes < len(payload):

@@ -8,9 +8,10 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
+from ray_ingest.clock import IST
 from ray_ingest.errors import TokenError
 from ray_ingest.feeds.session.adapter import Credentials
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS
@@ -18,7 +19,6 @@ from ray_ingest.redact import register
 
 log = logging.getLogger(__name__)
 
-IST = timezone(timedelta(milliseconds=IST_OFFSET_MS))
 LARGEST_FILE = 64 << 10
 DAY_MS = DAY_MINUTES * MINUTE_MS
 

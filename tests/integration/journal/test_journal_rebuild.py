@@ -12,6 +12,7 @@ import pytest
 
 from ray_ingest.actors.ohlc import OhlcPartition
 from ray_ingest.candles import Candles
+from ray_ingest.clock import IST
 from ray_ingest.config import SimFeedConfig
 from ray_ingest.core.instruments import Instrument
 from ray_ingest.feeds.replay_source import ReplaySource
@@ -20,7 +21,6 @@ from ray_ingest.journal.__main__ import main
 from ray_ingest.journal.reader import JournalReader
 from ray_ingest.journal.rebuild import BATCH_TICKS
 from ray_ingest.model import TICK
-from ray_ingest.store.records import IST
 from ray_ingest.verify import verify
 from tests.integration.journal.recording import PARTITIONS, market, record
 from tests.servers import Server

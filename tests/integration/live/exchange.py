@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from ray_ingest.clock import epoch_ms
 from tests.integration.live.masters import write_listing
 from tests.venues.brokers import CLIENT_IDS, make_venue, new_token
 from tests.venues.market import BROKERS, Market
@@ -86,7 +86,7 @@ class Exchange:
         """Every venue publishes the market, each snapshot when it is due."""
         over = threading.Event()
         errors: list[BaseException] = []
-        began_ms = now_ms()
+        began_ms = epoch_ms()
 
         def trade(broker: str) -> None:
             try:
@@ -114,12 +114,7 @@ class Exchange:
             due_ms = from_ms + (end_ms - start_ms) / self.pace
             if due_ms < began_ms:
                 continue
-            if over.wait(max(0, due_ms - now_ms()) / 1000):
+            if over.wait(max(0, due_ms - epoch_ms()) / 1000):
                 return
             yield batch
         raise AssertionError("the market is over: give it more minutes")
-
-
-def now_ms() -> int:
-    """Wall clock, epoch ms."""
-    return time.time_ns() // 1_000_000

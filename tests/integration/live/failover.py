@@ -25,10 +25,11 @@ import numpy as np
 from ray_ingest import Candles
 from ray_ingest.actors.status import Status
 from ray_ingest.actors.supervisor import Plan
+from ray_ingest.clock import epoch_ms
 from ray_ingest.config import compose
 from ray_ingest.pipeline import open_store, plan_of, run_plan, running_ray
 from ray_ingest.report import Report
-from tests.integration.live.exchange import Exchange, now_ms
+from tests.integration.live.exchange import Exchange
 from tests.integration.live.journals import Change, changes, unlike
 from tests.integration.run.processes import check_accounts
 from tests.servers import Server, running_server
@@ -55,7 +56,7 @@ def exchange_for(folder: Path, strikes: int, pace: int = 10) -> Exchange:
     """One that trades from now on for as long as so many strikes may take. At a pace of 10 a minute lasts six
     seconds: what a broker keeps of its last ten seconds, and sends first, is of minutes that are over."""
     minutes = 1 + int((strikes * STRIKE_S + START_S) * pace / 60)
-    market = Market(COUNT, minutes, UPDATES[pace], start_ms=now_ms() // MINUTE_MS * MINUTE_MS)
+    market = Market(COUNT, minutes, UPDATES[pace], start_ms=epoch_ms() // MINUTE_MS * MINUTE_MS)
     return Exchange(folder, market, pace=pace)
 
 
@@ -147,7 +148,7 @@ class Strikes:
         kind = KINDS[len(self.struck)] if len(self.struck) < len(KINDS) else self._random.choice(KINDS)
         venue = self._exchange.venues[broker]
         self._victim = broker
-        self.struck.append((kind, broker, now_ms()))
+        self.struck.append((kind, broker, epoch_ms()))
         if kind == "killed":
             venue.refuse(503)
             venue.abort()
@@ -173,7 +174,7 @@ class Strikes:
 def settled(status: Status) -> bool:
     """Whether all have ticked for a while: whoever takes over was well before the last event time that
     counted, which brokers tell in whole seconds, so there is no gap."""
-    at_ms = now_ms()
+    at_ms = epoch_ms()
     ticking = [
         feed
         for feed in status.feeds

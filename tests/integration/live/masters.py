@@ -7,8 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
+from ray_ingest.clock import today
 from ray_ingest.instruments.columns import SCHEMA
-from ray_ingest.instruments.stored import today, write_master
+from ray_ingest.instruments.stored import write_master
 
 TICK_SIZE = 0.05
 

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from ray_ingest import Candles
+from ray_ingest.clock import epoch_ms
 from ray_ingest.errors import UnknownInstrumentError
 from ray_ingest.ports import next_free_port
-from tests.integration.live.exchange import DEADLINE_S, Exchange, now_ms
+from tests.integration.live.exchange import DEADLINE_S, Exchange
 from tests.integration.live.stored import differences
 from tests.integration.live.traces import command_lines_of, files_below, ray_session_of, secrets_in
 from tests.integration.run.processes import Run, running
@@ -49,7 +50,7 @@ class Story:
 
     def __init__(self, broker: str, folder: Path) -> None:
         # One whose last tick is a moment ago, so that it can be sent at once.
-        start_ms = now_ms() - (MINUTES + 1) * 60_000
+        start_ms = epoch_ms() - (MINUTES + 1) * 60_000
         market = Market(count=COUNT[broker], minutes=MINUTES, updates=6, start_ms=start_ms)
         self.evidence = Evidence(market, folder)
         self._exchange = Exchange(folder, market, [broker])

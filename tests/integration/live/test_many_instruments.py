@@ -10,9 +10,10 @@ import pytest
 
 from ray_ingest.actors.options import SUPERVISOR
 from ray_ingest.actors.status import Status
+from ray_ingest.clock import epoch_ms
 from ray_ingest.config import compose
 from ray_ingest.pipeline import open_store, plan_of, run_plan
-from tests.integration.live.exchange import Exchange, now_ms
+from tests.integration.live.exchange import Exchange
 from tests.integration.run.in_process import kill, pids_of
 from tests.servers import Server
 from tests.venues.market import Market
@@ -26,7 +27,7 @@ def test_a_feed_of_thousands_is_started_again_after_its_supervisor_was(
     """The supervisor dies, later the feed that it had started with 2,000 instruments: both go on, and the
     feed subscribes all of them again."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    market = Market(count=COUNT, minutes=1, updates=1, start_ms=now_ms())
+    market = Market(count=COUNT, minutes=1, updates=1, start_ms=epoch_ms())
     stop = threading.Event()
     struck: list[str] = []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import ConnectionStatus, State
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import ProcessSpentError
@@ -103,17 +104,17 @@ class Broker:
                 raise ProcessSpentError("its thread runs on")
             if state in ("down", "expired"):
                 self._state = State.TOKEN_EXPIRED if state == "expired" else State.BACKING_OFF
-                left_ms = left_ms or _now_ms()
+                left_ms = left_ms or epoch_ms()
                 self.well_since_ms = 0
                 yield self._trades(end, end)  # empty: whoever wants to stop is heard
             elif not self.well_since_ms:
-                self.well_since_ms = _now_ms()
+                self.well_since_ms = epoch_ms()
                 self._state = State.LIVE
                 if left_ms:
                     yield Disconnected(left_ms, self.well_since_ms)
                 left_ms = 0
             elif state == "live":
-                self.last_tick_ms = _now_ms()
+                self.last_tick_ms = epoch_ms()
                 yield self._trades(first, end)
             first = end
 
@@ -132,9 +133,5 @@ class Broker:
             np.where(has_volume, 5, NULL),
             np.where(has_volume, 5 * lots, NULL),
             np.full(len(number), NULL),
-            np.full(len(number), _now_ms()),
+            np.full(len(number), epoch_ms()),
         )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

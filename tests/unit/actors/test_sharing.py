@@ -28,7 +28,7 @@ class Pumped:
         self.duty = Duty(counts=False)
         self.standby = Standby(None, source, 1, 100)
         preparation = Preparation(source.table, NO_FILTER, 1, 60_000)
-        self.sharing = Sharing(self.duty, source, preparation, self.standby, self._send, one_counts)
+        self.sharing = Sharing(self.duty, None, preparation, self.standby, self._send, one_counts)
 
     def _send(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
         if len(ticks):

@@ -39,9 +39,9 @@ def connected() -> Connected:
 
 def test_without_connections_it_ends_at_once_and_is_told_once() -> None:
     """Such a source listens as soon as it is made; without a journal nothing is known to be missing."""
-    silence = Silence(1_000, source_of("A"))
+    silence = Silence(1_000, None)
     assert [silence.end(now_ms, False) for now_ms in (5_000, 6_000)] == [(1_000, 5_000), None]
-    assert Silence(0, source_of("A")).end(5_000, True) is None
+    assert Silence(0, None).end(5_000, True) is None
 
 
 def test_it_lasts_until_every_connection_is_live() -> None:
