@@ -82,8 +82,9 @@ class Exchange:
             venue.wait_subscribed(self.market.keys(broker), DEADLINE_S)
 
     @contextmanager
-    def trading(self) -> Iterator[None]:
-        """Every venue publishes the market, each snapshot when it is due."""
+    def trading(self, failed: threading.Event) -> Iterator[None]:
+        """Every venue publishes the market, each snapshot when it is due. `failed` is set when one can't go
+        on, and at the end that is raised."""
         over = threading.Event()
         errors: list[BaseException] = []
         began_ms = epoch_ms()
@@ -94,6 +95,7 @@ class Exchange:
                     self.venues[broker].publish(batch)
             except BaseException as error:
                 errors.append(error)
+                failed.set()
 
         threads = [threading.Thread(target=trade, args=(broker,), daemon=True) for broker in self.brokers]
         for thread in threads:

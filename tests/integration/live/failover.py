@@ -54,8 +54,9 @@ Watch = Callable[[Status], bool]
 
 def exchange_for(folder: Path, strikes: int, pace: int = 10) -> Exchange:
     """One that trades from now on for as long as so many strikes may take. At a pace of 10 a minute lasts six
-    seconds: what a broker keeps of its last ten seconds, and sends first, is of minutes that are over."""
-    minutes = 1 + int((strikes * STRIKE_S + START_S) * pace / 60)
+    seconds: what a broker keeps of its last ten seconds, and sends first, is of minutes that are over. By the
+    clock (1) the minute that has begun may be over at once."""
+    minutes = 2 + int((strikes * STRIKE_S + START_S) * pace / 60)
     market = Market(COUNT, minutes, UPDATES[pace], start_ms=epoch_ms() // MINUTE_MS * MINUTE_MS)
     return Exchange(folder, market, pace=pace)
 
@@ -89,14 +90,16 @@ def by_arrival(plan: Plan) -> Plan:
 
 
 def run(plan: Plan, exchange: Exchange, watch: Watch) -> Report:
-    """Trade until `watch` says so; everything that was taken is committed then, and the accounts add up."""
+    """Trade until `watch` says so; everything that was taken is committed then, and the accounts add up.
+
+    Raises AssertionError when the market is over before."""
     stop = threading.Event()
 
     def see(status: Status) -> None:
         if not stop.is_set() and watch(status):
             stop.set()
 
-    with exchange.trading():
+    with exchange.trading(stop):
         report = run_plan(plan, 60, stop, see)
     check_accounts({name: getattr(report, name) for name in report.__struct_fields__})
     return report
