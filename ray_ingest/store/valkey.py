@@ -60,7 +60,10 @@ class ServerFiles:
 
     def read_pid(self) -> int:
         """The process id the server wrote, 0 when it wrote none yet."""
-        text = self.pid.read_text().strip() if self.pid.exists() else ""
+        try:
+            text = self.pid.read_text().strip()
+        except FileNotFoundError:  # or it has just been removed by who ended the server
+            return 0
         return int(text) if text.isdigit() else 0
 
     def prepare_socket(self) -> None:

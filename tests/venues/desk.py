@@ -28,6 +28,7 @@ from tests.venues.venue import VenueTick
 DEADLINE_S = 60.0
 FUTURE_MS = 60_000
 PUBLISH_MS = 100
+TURN_S = 0.1  # a session that is let run has a turn every 20 ms
 
 
 class Desk:
@@ -36,7 +37,8 @@ class Desk:
     `published` is all that the venue was given to send, in its order; `received` what came out of the
     session, prepared as for an owner; `gaps` what the session says it missed; `states` those of its only
     connection since `forget_states`, without repetitions; `silence_s` how long no tick had come when it was
-    last no longer live. Who holds `publishing` keeps the exchange waiting.
+    last no longer live, without the time for which the machine held the session up. Who holds `publishing`
+    keeps the exchange waiting.
     """
 
     def __init__(self, broker: str, market: Market, folder: Path) -> None:
@@ -50,7 +52,8 @@ class Desk:
         self.silence_s = 0.0
         self._token_file = folder / f"{broker}.token"
         self._came: set[Trade] = set()
-        self._ticked_s = 0.0
+        self._ticked_s = self._turn_s = 0.0
+        self._held_up_s = 0.0  # since the last tick
         self._errors: list[Exception] = []
         self._changed = threading.Condition()
         self.publishing = threading.Lock()
@@ -200,15 +203,18 @@ class Desk:
         preparation = Preparation(self.source.table, FilterSettings(), 1, FUTURE_MS)
         keys = {one.name: one.keys[self.broker] for one in self.market.instruments}
         blocks = self.source.blocks(epoch_ms())
+        self._turn_s = time.monotonic()
         for block in blocks:
             with self._changed:
+                last_s, self._turn_s = self._turn_s, time.monotonic()
+                self._held_up_s += max(0.0, self._turn_s - last_s - TURN_S)
                 if isinstance(block, Disconnected):
                     self.gaps.append(block)
                 elif len(block):
                     ticks = self._prepared(block, preparation, keys)
                     self.received += ticks
                     self._came.update(map(trade_of, ticks))
-                    self._ticked_s = time.monotonic()
+                    self._ticked_s, self._held_up_s = self._turn_s, 0.0
                 for status in self.source.connections():
                     self._turn(status.state)
                 self._changed.notify_all()
@@ -219,7 +225,7 @@ class Desk:
     def _turn(self, state: State) -> None:
         if not self.states or self.states[-1] != state:
             if self.states[-1:] == [State.LIVE]:
-                self.silence_s = time.monotonic() - self._ticked_s
+                self.silence_s = self._turn_s - self._ticked_s - self._held_up_s
             self.states.append(state)
 
     def _prepared(
