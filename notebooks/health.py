@@ -34,6 +34,7 @@ class Demo:
         settings = [
             *(f"feed.{setting}" for setting in market.split()),
             "calendar=continuous",
+            "journal.ticks=all",
             f"redis.data_dir={self.data_dir}",
             f"journal.folder={folder / 'journal'}",
             f"metrics.port={self.port}",

@@ -19,7 +19,7 @@ from ray_ingest.command_line import INTERRUPTED
 from ray_ingest.config import compose
 from ray_ingest.errors import RayIngestError
 from ray_ingest.pipeline import open_store, run
-from ray_ingest.preflight import preflight
+from ray_ingest.preflight import check_store, preflight
 from ray_ingest.progress import Progress
 from ray_ingest.report import Report
 from ray_ingest.resources import resource_dir
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run with the given overrides; returns the exit code. Errors are one line on stderr."""
     if any(argument in ("-h", "--help") for argument in arguments):
         print(__doc__, "\n", (resource_dir("conf") / "config.yaml").read_text("utf-8"), sep="")
+        print("Every setting of every group, such as feed.minutes and redis.url: docs/configuration.md")
         return 0
     console = Console()
     stop = threading.Event()
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         preflight(config)
         _on_signals(_Stop(stop))
         with alerter_of(config) as alerter, open_store(config) as store:
+            check_store(config, store.url)
             with Progress(console, stop) as progress:
 
                 def watch(status: Status) -> None:

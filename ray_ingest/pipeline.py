@@ -202,9 +202,9 @@ def plan_of(config: AppConfig, url: str, namespace: str) -> Plan:
 
 
 def journal_of(config: AppConfig) -> JournalSettings | None:
-    """Where the configured feed keeps its ticks; None for one that can be read again, unless told to."""
+    """Where the configured feed keeps its ticks; None if it doesn't."""
     journal = config.journal
-    if journal.ticks == "none" or (journal.ticks == "live" and not config.is_live):
+    if not config.keeps_ticks:
         return None
     return JournalSettings(
         folder=Path(journal.folder).expanduser().absolute() if journal.folder else default_journal_dir(),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
-from ray_ingest.config import AppConfig, ReplayFeedConfig
+from ray_ingest.config import AppConfig, ReplayFeedConfig, SimFeedConfig
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import ConfigError
 from ray_ingest.feeds.session.settings import BrokerSettings
@@ -13,7 +14,11 @@ from ray_ingest.feeds.session.tokens import read_credentials
 from ray_ingest.feeds.tick_files import read_columns, tick_file_paths
 from ray_ingest.live import broker_settings_of
 from ray_ingest.metrics import port_trouble
-from ray_ingest.ports import port_error
+from ray_ingest.ports import LOOPBACK, port_error
+from ray_ingest.status.asking import NotRunningError, look
+from ray_ingest.store.keys import Keys
+from ray_ingest.store.layout import producers_of
+from ray_ingest.store.redis import connect
 
 
 def preflight(config: AppConfig) -> None:
@@ -53,7 +58,32 @@ def _check_tick_files(path: Path) -> None:
         next(read_columns([file], InstrumentTable(), "", rows_per_block=1), None)
 
 
+def check_store(config: AppConfig, url: str) -> None:
+    """See that a simulation's ticks and real ones don't get into one another's candles in this store, which
+    is open already. Raises ConfigError when they would, StoreError when the store doesn't say."""
+    with closing(connect(url)) as client:
+        held = producers_of(client, Keys(config.redis.prefix), config.ingest.partitions)
+    simulated = {producer for producer in held if producer.startswith(f"{SimFeedConfig.kind}-")}
+    embedded = config.redis.kind == "embedded"
+    elsewhere = "another redis.data_dir" if embedded else "another redis.prefix"
+    if isinstance(config.feed, SimFeedConfig):
+        if others := held - simulated:
+            name = min(others).rpartition("-")[0]
+            raise ConfigError(f"the store holds ticks of {name}: keep a simulation out, choose {elsewhere}")
+    elif simulated:
+        empty = "redis.fresh=true empties it, or " if embedded and simulated == held else ""
+        raise ConfigError(f"the store holds a simulation's ticks: {empty}choose {elsewhere}")
+
+
 def _check_port(port: int) -> None:
     error = port_error(port)
-    if error is not None:
-        raise ConfigError(f"metrics.port={port}: {port_trouble(error)}")
+    if error is None:
+        return
+    try:
+        look(f"http://{LOOPBACK}:{port}")
+    except NotRunningError:
+        raise ConfigError(f"metrics.port={port}: {port_trouble(error)}") from None
+    raise ConfigError(
+        f"a run is under way (python -m ray_ingest.status --port {port} shows it): one beside it needs "
+        "metrics.port=0 and a store of its own"
+    )

@@ -257,9 +257,10 @@ class AppConfig(TopConfig):
     calendar: dict[str, Any]
 
     @property
-    def is_live(self) -> bool:
-        """Whether the feed's ticks can be had only once."""
-        return bool(self.live_brokers) or (isinstance(self.feed, SimFeedConfig) and self.feed.forever)
+    def keeps_ticks(self) -> bool:
+        """Whether the feed's ticks are kept on local disk: by default a broker's, which can be had only once.
+        A simulation's are of no worth, and would be sent to every store that hasn't got them."""
+        return self.journal.ticks == "all" or (self.journal.ticks == "live" and bool(self.live_brokers))
 
     @property
     def live_brokers(self) -> tuple[str, ...]:

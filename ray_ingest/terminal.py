@@ -19,6 +19,10 @@ from ray_ingest.store.records import Candle
 BAR_MINUTES = {1: 5, 5: 6, 15: 4}
 """Minutes a bar of the chart may stand for (each beginning at 09:15): bars from one label to the next."""
 
+_FOLLOWED = "{:<18} {:>12} {:>8} {:>8} {:>8} {:>8} {:>8} {:>3}"
+FOLLOWED_HEAD = _FOLLOWED.format("instrument", "minute", "open", "high", "low", "close", "volume", "rev")
+"""Above lines of `followed_line`."""
+
 _PLOTEXT: Any = plotext  # untyped, and some of its names count as private
 _COLUMNS_PER_BAR = 2
 _FRAME_COLUMNS = 2  # the axis at the left and the border at the right
@@ -67,6 +71,31 @@ def history_table(frame: pl.DataFrame, title: str | None = None) -> Table:
             row["phase"],
         )
     return _explain_running(table, not frame["final"].all())
+
+
+def gaps_table(frame: pl.DataFrame) -> Table:
+    """All rows of a `gaps` frame; fits 80 columns."""
+    table = _table(None, ["from", "to", "producer", "reason", "instrument"], ["missing"])
+    for row in frame.iter_rows(named=True):
+        same_day = row["start"].date() == row["end"].date()
+        table.add_row(
+            f"{row['start']:%d %b %H:%M:%S}",
+            f"{row['end']:{'%H:%M:%S' if same_day else '%d %b %H:%M:%S'}}",
+            escape(row["producer"]),
+            row["reason"],
+            escape(row["instrument"] or "all"),
+            _integer_text(row["missing"]),
+        )
+    return table
+
+
+def followed_line(candle: Candle) -> str:
+    """One closed candle under `FOLLOWED_HEAD`, in 80 columns unless its name or numbers are long; `rev` is
+    empty where it closes and counts its corrections."""
+    prices = (price_text(price) for price in (candle.open, candle.high, candle.low, candle.close))
+    volume = "–" if candle.volume is None else candle.volume
+    minute = f"{candle.timestamp:%d %b %H:%M}"
+    return _FOLLOWED.format(candle.instrument, minute, *prices, volume, candle.revision or "").rstrip()
 
 
 def candle_chart(

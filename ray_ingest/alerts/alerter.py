@@ -12,18 +12,18 @@ from functools import partial
 from types import TracebackType
 
 from ray_ingest.actors.status import Status
+from ray_ingest.alerts.commands import gaps_command
 from ray_ingest.alerts.delivery import Sender
 from ray_ingest.alerts.health import health_of
 from ray_ingest.alerts.outbox import Outbox
-from ray_ingest.alerts.services import service_senders
-from ray_ingest.alerts.smtp import smtp_sender
+from ray_ingest.alerts.senders import senders_of
 from ray_ingest.clock import epoch_ms
 from ray_ingest.core.alert_rules import AlertRules, AlertSettings, session_end_after
 from ray_ingest.core.alert_texts import Message
 from ray_ingest.core.calendar import Calendar
 from ray_ingest.core.sessions import CalendarTable
 from ray_ingest.errors import RayIngestError
-from ray_ingest.schema import AlertsConfig, AppConfig
+from ray_ingest.schema import AppConfig
 
 log = logging.getLogger("ray_ingest.alerts")
 
@@ -92,19 +92,18 @@ def alerter_of(config: AppConfig) -> Alerter:
         repeat_ms=int(alerts.repeat_min * 60_000),
         max_per_hour=alerts.max_per_hour,
     )
-    senders = _senders_of(alerts)
+    senders = list(senders_of(alerts).values())
     session_end = None
     if alerts.daily_summary and senders:
         calendar = Calendar(CalendarTable.from_mapping(config.calendar))
         session_end = partial(session_end_after, calendar)
-    signature = f"Ray Ingest on {platform.node()}, process {os.getpid()}, feed={config.feed.kind}"
-    return Alerter(AlertRules(settings, session_end), senders, signature)
+    rules = AlertRules(settings, session_end, gaps_command(config.redis))
+    return Alerter(rules, senders, signature_of(config))
 
 
-def _senders_of(alerts: AlertsConfig) -> list[Sender]:
-    if alerts.kind == "none":
-        return []
-    return [smtp_sender(alerts)] if alerts.kind == "email" else service_senders(alerts)
+def signature_of(config: AppConfig) -> str:
+    """The last line of every message: where it comes from."""
+    return f"Ray Ingest on {platform.node()}, process {os.getpid()}, feed={config.feed.kind}"
 
 
 def _told_of(error: BaseException | None) -> str | None:

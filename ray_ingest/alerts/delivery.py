@@ -25,12 +25,13 @@ SECRETS = {
 
 
 class DeliveryError(Exception):
-    """A message didn't get through; the text is one line without any secret. `lasting`: trying the same again
-    is no use."""
+    """A message didn't get through; the text is one line without any secret, and so is `mend`, what to do
+    about it. `lasting`: trying the same again is no use."""
 
-    def __init__(self, text: str, lasting: bool) -> None:
+    def __init__(self, text: str, lasting: bool, mend: str = "") -> None:
         super().__init__(text)
         self.lasting = lasting
+        self.mend = mend
 
 
 def secret_of(alerts: AlertsConfig, environ: Mapping[str, str] = os.environ) -> str:
@@ -39,7 +40,9 @@ def secret_of(alerts: AlertsConfig, environ: Mapping[str, str] = os.environ) -> 
     if alerts.secret_file is None:
         secret = environ.get(name, "").strip()
         where = f"{name} is not set, and neither is alerts.secret_file"
+        mend = f"export {name}=…, or alerts.secret_file=FILE"
     else:
+        mend = "write it into that file, or name another one"
         try:
             secret = Path(alerts.secret_file).expanduser().read_text("utf-8").strip()
             where = f"alerts.secret_file={alerts.secret_file} is empty"
@@ -48,5 +51,5 @@ def secret_of(alerts: AlertsConfig, environ: Mapping[str, str] = os.environ) -> 
         except UnicodeDecodeError:
             secret, where = "", f"alerts.secret_file={alerts.secret_file} is not text"
     if not secret:
-        raise DeliveryError(f"alerts={alerts.kind}: {where}", lasting=True)
+        raise DeliveryError(f"alerts={alerts.kind}: {where}", lasting=True, mend=mend)
     return secret

@@ -19,7 +19,8 @@ def health_of(status: Status, now_ms: int) -> Health:
         store_since_ms=first.trouble_since_ms if first else 0,
         silent_since_ms=status.silent_since_ms,
         restarts=status.restarts,
-        totals=_totals(status),
+        gaps=(gaps := _gaps(status)),
+        totals=_totals(status, sum(gaps.values())),
     )
 
 
@@ -31,17 +32,21 @@ def _feed(feed: FeedStats) -> FeedHealth:
     return FeedHealth(feed.name, feed.state, feed.error, feed.waits_for, connections)
 
 
-def _totals(status: Status) -> Totals:
-    notes = ticks = 0
+def _gaps(status: Status) -> dict[str, int]:
+    gaps = {}
     for feed in status.feeds:
         base = status.bases.get(feed.producer, Base(0, {}))
-        ticks += max(0, feed.committed - base.committed)
         seen = sum(owner.counts.get(feed.producer, {}).get("gap_notes", 0) for owner in status.owners)
-        notes += max(0, seen - base.counts.get("gap_notes", 0))
+        gaps[feed.name] = max(0, seen - base.counts.get("gap_notes", 0))
+    return gaps
+
+
+def _totals(status: Status, gaps: int) -> Totals:
+    bases = {feed.producer: status.bases.get(feed.producer, Base(0, {})) for feed in status.feeds}
     return Totals(
-        ticks=ticks,
+        ticks=sum(max(0, feed.committed - bases[feed.producer].committed) for feed in status.feeds),
         candles=status.closed if status.owners else 0,
-        gaps=notes,
+        gaps=gaps,
         dropped=sum(feed.dropped + sum(feed.dropped_frames.values()) for feed in status.feeds),
         lag_ms=max((feed.latency_ms[1] for feed in status.feeds if len(feed.latency_ms) > 1), default=0.0),
     )

@@ -21,6 +21,11 @@ def service_senders(alerts: AlertsConfig) -> list[Sender]:
     return [_Service(alerts, chat) for chat in (alerts.to if alerts.kind == "telegram" else [""])]
 
 
+def check_services(alerts: AlertsConfig) -> None:
+    """The secret is there, can be one, and there is what sends it; nothing is sent. Raises DeliveryError."""
+    _Service(alerts, alerts.to[0] if alerts.kind == "telegram" else "").place(secret_of(alerts))
+
+
 class _Service:
     """One place; apprise is imported with the first message."""
 
@@ -30,20 +35,7 @@ class _Service:
 
     def __call__(self, message: Message) -> None:
         secret, kind = secret_of(self._alerts), self._alerts.kind
-        try:
-            import apprise
-        except ImportError:
-            text = f"alerts={kind} needs apprise: pip install 'ray-ingest[alerts]'"
-            raise DeliveryError(text, lasting=True) from None
-        said = _Warnings.of_apprise()
-        asset = apprise.AppriseAsset(app_id="Ray Ingest", async_mode=False)
-        common = {"asset": asset, "cto": TIMEOUT_S, "rto": TIMEOUT_S}
-        try:
-            place = _PLACES[kind](secret, self._chat, common)
-        except (ValueError, apprise.exception.AppriseException):
-            name = self._alerts.secret_file or SECRETS[kind]
-            raise DeliveryError(f"alerts={kind}: what {name} holds can't be one", lasting=True) from None
-        service = apprise.Apprise(place, asset=asset)
+        service, said = self.place(secret)
         good = service.notify(
             title=message.subject,
             body=message.text,
@@ -55,6 +47,25 @@ class _Service:
             code = re.search(r"error=(\d+)", why)
             lasting = code is not None and 400 <= int(code[1]) < 500 and int(code[1]) not in _BUSY
             raise DeliveryError(f"alerts={kind}: {_without(secret, why)}", lasting)
+
+    def place(self, secret: str) -> tuple[Any, _Warnings]:
+        """What apprise sends through, and what keeps its warnings. Raises DeliveryError if there is none."""
+        kind = self._alerts.kind
+        try:
+            import apprise
+        except ImportError:
+            install = "pip install 'ray-ingest[alerts]'"
+            raise DeliveryError(f"alerts={kind} needs apprise: {install}", True, install) from None
+        said = _Warnings.of_apprise()
+        asset = apprise.AppriseAsset(app_id="Ray Ingest", async_mode=False)
+        common = {"asset": asset, "cto": TIMEOUT_S, "rto": TIMEOUT_S}
+        try:
+            place = _PLACES[kind](secret, self._chat, common)
+        except (ValueError, apprise.exception.AppriseException):
+            name = self._alerts.secret_file or SECRETS[kind]
+            text = f"alerts={kind}: what {name} holds can't be one"
+            raise DeliveryError(text, True, f"give {name} the one that {kind} gave you") from None
+        return apprise.Apprise(place, asset=asset), said
 
 
 # The classes are made directly, for from a URL apprise imports all of its hundred services. ValueError and

@@ -15,9 +15,18 @@ import polars as pl
 from rich.console import Console
 
 from ray_ingest.candles.api import INTERVALS, Candles
+from ray_ingest.candles.one_line import nothing_in
 from ray_ingest.command_line import exit_code_of
+from ray_ingest.errors import UnknownInstrumentError
 from ray_ingest.store.records import Candle
-from ray_ingest.terminal import candle_chart, history_table, latest_table
+from ray_ingest.terminal import (
+    FOLLOWED_HEAD,
+    candle_chart,
+    followed_line,
+    gaps_table,
+    history_table,
+    latest_table,
+)
 
 _CHART_HEIGHT = 24
 
@@ -29,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def answer() -> int:
         with Candles(arguments.url, prefix=arguments.prefix, data_dir=arguments.data_dir) as candles:
-            command(candles, arguments)
+            try:
+                command(candles, arguments)
+            except UnknownInstrumentError as error:
+                raise UnknownInstrumentError(str(error).replace("`instruments()`", "`list`")) from None
         return 0
 
     return exit_code_of(answer)
@@ -82,16 +94,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(candles: Candles, arguments: argparse.Namespace) -> None:
-    for name in candles.instruments():
+    for name in _instruments(candles):
         print(name)
 
 
 def _newest(candles: Candles, arguments: argparse.Namespace) -> None:
     read = candles.latest if arguments.which == "latest" else candles.confirmed
-    found = read(arguments.instruments or candles.instruments())
+    found = read(arguments.instruments or _instruments(candles))
     rows = [candle for candle in found.values() if candle is not None]
     if sys.stdout.isatty():
-        Console().print(latest_table(rows))
+        if rows:
+            Console().print(latest_table(rows))
+        elif found:
+            _note("no candle of these is there yet")
         oldest_s = max((candles.age_s(candle.instrument) for candle in rows), default=inf)
         if oldest_s < inf:
             print(f"last committed {oldest_s:.1f} s ago")
@@ -108,14 +123,22 @@ def _history(candles: Candles, arguments: argparse.Namespace) -> None:
         print(text.write_ndjson(), end="")
     elif arguments.csv:
         print(text.write_csv(), end="")
-    elif sys.stdout.isatty():
-        Console().print(history_table(frame))
-    else:
+    elif not sys.stdout.isatty():
         print(text.write_csv(separator="\t"), end="")
+    elif frame.is_empty():
+        _note(f"{arguments.instrument} has no candles in that range")
+    else:
+        Console().print(history_table(frame))
 
 
 def _gaps(candles: Candles, arguments: argparse.Namespace) -> None:
     frame = candles.gaps(arguments.start, arguments.end)
+    if sys.stdout.isatty():
+        if frame.is_empty():
+            _note("no gaps are known in that range")
+        else:
+            Console().print(gaps_table(frame))
+        return
     shown = frame.with_columns(pl.col("start", "end").dt.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"))
     print(shown.write_csv(separator="\t"), end="")
 
@@ -136,13 +159,29 @@ def _chart(candles: Candles, arguments: argparse.Namespace) -> None:
 
 def _follow(candles: Candles, arguments: argparse.Namespace) -> None:
     with closing(candles.follow(arguments.instruments or None, from_id=arguments.from_id)) as closed:
+        line = followed_line if sys.stdout.isatty() else _line
+        if line is followed_line:
+            print(FOLLOWED_HEAD, flush=True)
         for candle in closed:
-            print(_line(candle), flush=True)
+            print(line(candle), flush=True)
 
 
 def _force_close(candles: Candles, arguments: argparse.Namespace) -> None:
     candle = candles.force_close(arguments.instrument)
     print(_line(candle) if candle else "no candle is running")
+
+
+def _instruments(candles: Candles) -> list[str]:
+    """All there are; where there are none, that is said."""
+    names = candles.instruments()
+    if not names:
+        _note(nothing_in(candles.where))
+    return names
+
+
+def _note(text: str) -> None:
+    """Beside the answer, which stays empty for whoever reads it in a pipe."""
+    print(text, file=sys.stderr)
 
 
 def _line(candle: Candle) -> str:

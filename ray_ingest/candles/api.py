@@ -35,7 +35,7 @@ from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
 from ray_ingest.store.force_close import force_close
 from ray_ingest.store.keys import Keys
 from ray_ingest.store.records import Candle, Day, candle_frame, candle_of
-from ray_ingest.store.redis import connect, with_password
+from ray_ingest.store.redis import address, connect, with_password
 from ray_ingest.store.registry import Known, Registry
 from ray_ingest.store.scripts import Scripts, script_texts
 
@@ -51,6 +51,9 @@ class Candles:
     StoreUnreachableError when there is no server, and StoreError when it holds something else or refuses.
     """
 
+    where: str
+    """Which store it is, for a person: its folder, or its address without user and password; its prefix."""
+
     def __init__(
         self,
         url: str | None = None,
@@ -64,16 +67,20 @@ class Candles:
         A password may come from RAY_INGEST_REDIS_PASSWORD. Without a url it is the embedded store in
         `data_dir`, by default the user's own, which is started if it isn't running. `ticks` reads journals
         in `journal_dir`, by default the user's own. Raises ConfigError for a bad url, and for both a url and
-        a data_dir.
+        a data_dir; StoreError for a folder without a store: the main job makes one, a reader never does.
         """
         if url is not None and data_dir is not None:
             raise ConfigError("give either a url or a data_dir, not both: a data_dir is of an embedded store")
         self._server: EmbeddedServer | None = None
         if url is None:
-            self._server = EmbeddedServer.attach(Path(data_dir or default_data_dir()))
+            folder = Path(data_dir or default_data_dir()).expanduser().absolute()
+            self._server = EmbeddedServer.attach(folder, create=False)
             url = self._server.url
         self._url = url = with_password(url, os.environ)
         self._client = connect(url)
+        self.where = str(folder) if self._server else address(self._client)
+        if prefix:
+            self.where += f", prefix {prefix}"
         self._keys = Keys(prefix)
         self._journals = JournalReader(Path(journal_dir or default_journal_dir()))
         self._registry = Registry(self._client, self._keys)
@@ -241,7 +248,7 @@ class Candles:
     def _follow(
         self, positions: dict[str, str], stems: frozenset[str] | None, block_ms: int
     ) -> Generator[Candle, None, None]:
-        with one_line(self._client), connect(self._url, pool_size=1) as client:
+        with one_line(self), connect(self._url, pool_size=1) as client:
             try:
                 yield from closed_candles(
                     client, self._registry, positions, stems, block_ms, lambda: not self._closed
@@ -255,7 +262,7 @@ class Candles:
     ) -> Candle | dict[str, Candle | None] | None:
         names = [instruments] if isinstance(instruments, str) else list(instruments)
         try:
-            with one_line(self._client):
+            with one_line(self):
                 candles = self._reader.newest(names, slot_of)
         except StoreUnreachableError:
             recalled = self._last_seen.recall(slot_of, names)

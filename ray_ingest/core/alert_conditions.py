@@ -13,13 +13,17 @@ COUNTED_MS = 90_000
 SILENT_MS = 20_000
 """An actor that starts, or is being replaced, may be silent for less."""
 
+GAPS_COMMAND = "python -m ray_ingest.candles gaps"
+"""Lists the gaps of a store that is where it is without settings."""
+
 _NOT_LIVE = (State.STALE, State.BACKING_OFF, State.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One trouble. `key` names it as long as it lasts, also in subjects; `since_ms` is epoch ms, `section` of
-    the runbook. Should `grade` rise, it has become worse, and people are told again."""
+    the runbook, and `command` shows more ("": none does). Should `grade` rise, it has become worse, and
+    people are told again."""
 
     key: str
     what: str
@@ -27,6 +31,7 @@ class Condition:
     mend: str
     section: str
     grade: int = 0
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a run is at one moment; times in epoch ms. Restarts and silence are by actor."""
+    """How a run is at one moment; times in epoch ms. Restarts and silence are by actor, `gaps` by feed."""
 
     now_ms: int
     feeds: tuple[FeedHealth, ...] = ()
@@ -61,13 +66,15 @@ class Health:
     store_since_ms: int = 0
     silent_since_ms: Mapping[str, int] = field(default_factory=dict)
     restarts: Mapping[str, int] = field(default_factory=dict)
+    gaps: Mapping[str, int] = field(default_factory=dict)
     totals: Totals = Totals()
 
 
 class Conditions:
     """The conditions of successive observations. It remembers only when counters grew."""
 
-    def __init__(self) -> None:
+    def __init__(self, gaps_command: str = GAPS_COMMAND) -> None:
+        self._gaps_command = gaps_command
         self._counts: dict[str, _Count] | None = None
 
     def of(self, health: Health) -> list[Condition]:
@@ -101,26 +108,38 @@ class Conditions:
 
     def _counted(self, health: Health) -> list[Condition]:
         values = {f"{name} restarted": number for name, number in health.restarts.items()}
-        values |= {"gaps": health.totals.gaps, "dropped ticks": health.totals.dropped}
+        values |= {f"{_GAPS}{feed}": number for feed, number in health.gaps.items()}
+        values["dropped ticks"] = health.totals.dropped
         if self._counts is None:
             self._counts = {name: _Count(value) for name, value in values.items()}
-        found = []
+        found, gaps = [], {}
         for name, value in values.items():
             count = self._counts.setdefault(name, _Count(0))
             count.see(value, health.now_ms)
-            if count.grown:
+            if count.grown and name.startswith(_GAPS):
+                gaps[name.removeprefix(_GAPS)] = count
+            elif count.grown:
                 what, mend, section = _WORDS.get(name, _RESTARTED)
                 text = what.format(count.grown, name.removesuffix(" restarted"))
                 found.append(Condition(name, text, count.since_ms, mend, section))
-        return found
+        return found + self._of_gaps(gaps)
+
+    def _of_gaps(self, counts: Mapping[str, _Count]) -> list[Condition]:
+        if not counts:
+            return []
+        total = sum(count.grown for count in counts.values())
+        feeds = ", ".join(f"{feed} {count.grown:,}" for feed, count in counts.items())
+        what = f"gaps noted of late: {total:,} ({feeds}); the candles they touch lack ticks and are marked"
+        mend = (
+            "see when and why each was, and mend what caused it. What was never received can't be had again; "
+            "the runbook says what a journal can fill in"
+        )
+        since_ms = min(count.since_ms for count in counts.values())
+        return [Condition("gaps", what, since_ms, mend, "Gaps", command=self._gaps_command)]
 
 
+_GAPS = "gaps of "
 _WORDS = {
-    "gaps": (
-        "gaps noted of late: {0:,}; the candles they touch lack ticks and are marked",
-        "see in the log which feed lost its connection; backfill the marked candles",
-        "Gaps",
-    ),
     "dropped ticks": (
         "ticks or frames dropped of late: {0:,}, for a buffer was full or they made no sense",
         "see in the log and in the metrics which feed, and whether the machine keeps up",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ray_ingest.core.alert_conditions import Condition, Conditions, Health, Totals
+from ray_ingest.core.alert_conditions import GAPS_COMMAND, Condition, Conditions, Health, Totals
 from ray_ingest.core.alert_texts import (
     Message,
     degraded_text,
@@ -42,6 +42,7 @@ class Kind(StrEnum):
     SUMMARY = "daily summary"
     STOPPED = "stopped"
     FAILED = "failed"
+    TEST = "test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,18 @@ class AlertRules:
     """What to tell of a run, from its observations in the order of time.
 
     `next_session_end` says after a time (epoch ms) when the last session phase of that or a later day ends;
-    None: there is no daily summary.
+    None: there is no daily summary. `gaps_command` lists gaps for a person.
     """
 
-    def __init__(self, settings: AlertSettings, next_session_end: Callable[[int], int] | None = None) -> None:
+    def __init__(
+        self,
+        settings: AlertSettings,
+        next_session_end: Callable[[int], int] | None = None,
+        gaps_command: str = GAPS_COMMAND,
+    ) -> None:
         self._settings = settings
         self._next_session_end = next_session_end
-        self._conditions = Conditions()
+        self._conditions = Conditions(gaps_command)
         self._episodes: dict[str, _Episode] = {}
         self._sent_ms: deque[int] = deque()
         self._unsaid: Counter[str] = Counter()

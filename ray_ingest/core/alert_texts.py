@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from ray_ingest.core.alert_conditions import Condition, Totals
 from ray_ingest.model import IST_OFFSET_MS
 
-RUNBOOK = "docs/runbook.md"
-
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -28,13 +26,18 @@ def started_text(feeds: Sequence[str], now_ms: int) -> str:
     return f"What: the run has begun, feed {', '.join(feeds)}.\nSince: {ist(now_ms)}.\nDo: nothing."
 
 
+def trial_text(now_ms: int) -> str:
+    """Somebody wants to see whether alerts arrive."""
+    return f"What: a test; alerts arrive here.\nSince: {ist(now_ms)}.\nDo: nothing."
+
+
 def degraded_text(condition: Condition, now_ms: int) -> str:
     """Something is wrong, or still is."""
     return (
         f"What: {_line(condition.what)}.\n"
         f"Since: {ist(condition.since_ms)}, for {span(now_ms - condition.since_ms)}.\n"
-        f"Do: {condition.mend}. {RUNBOOK}, “{condition.section}”."
-    )
+        f"Do: {condition.mend}. Runbook: “{condition.section}”."
+    ) + (f"\nLook: {condition.command}" if condition.command else "")
 
 
 def recovered_text(condition: Condition, until_ms: int) -> str:
@@ -43,8 +46,8 @@ def recovered_text(condition: Condition, until_ms: int) -> str:
     return (
         f"What: over; it was: {_line(condition.what)}.\n"
         f"Since: it lasted from {ist(since_ms)} until {ist(until_ms)}, {span(until_ms - since_ms)}.\n"
-        f"Do: nothing. {RUNBOOK}, “{condition.section}”, says what to look at afterwards."
-    )
+        f"Do: nothing. The runbook says what to look at afterwards: “{condition.section}”."
+    ) + (f"\nLook: {condition.command}" if condition.command else "")
 
 
 def ended_text(
@@ -64,7 +67,7 @@ def ended_text(
     )
     mend = "nothing; the same command goes on from here"
     if error is not None:
-        mend = f"mend it and start the same command again: it resumes. {RUNBOOK}, “The run has failed”"
+        mend = "mend it and start the same command again: it resumes. Runbook: “The run has failed”"
     lines = [
         f"What: {what}.",
         f"Since: {since}.",
@@ -81,7 +84,7 @@ def summary_text(end_ms: int, day: Totals, restarts: int, worst_lag_ms: float, s
     lines = [
         "What: the day's last session phase is over.",
         f"Since: {ist(end_ms)}.",
-        "Do: nothing." if not still else f"Do: see {RUNBOOK} for what is still wrong.",
+        "Do: nothing." if not still else "Do: see the runbook for what is still wrong.",
         "",
         *_figures(day, restarts, worst_lag_ms),
     ]

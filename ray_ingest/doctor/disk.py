@@ -68,7 +68,7 @@ def fsync_ms(folder: Path) -> float:
 
 def _places(config: AppConfig) -> dict[str, Path]:
     places = {}
-    if config.journal.ticks == "all" or (config.journal.ticks == "live" and config.is_live):
+    if config.keeps_ticks:
         places["journal"] = Path(config.journal.folder or default_journal_dir())
     if config.redis.kind == "embedded":
         places["store"] = Path(config.redis.data_dir or default_data_dir())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ray_ingest.config import AppConfig
-from ray_ingest.doctor import disk, feeds, machine, ray_check, store
+from ray_ingest.doctor import alerts, disk, feeds, machine, ray_check, store
 from ray_ingest.doctor.finding import Finding, wrong
 from ray_ingest.errors import RayIngestError
 from ray_ingest.redact import redact
@@ -38,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     Check("calendar", feeds.calendar),
     Check("tokens", feeds.tokens),
     Check("instruments", feeds.instruments, 30.0),
+    Check("alerts", alerts.alerts, 20.0),
 )
 
 

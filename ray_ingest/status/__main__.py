@@ -19,6 +19,7 @@ from ray_ingest.status.glance import glance
 from ray_ingest.status.view import screen
 
 EVERY_S = 1.0
+LEGEND = "Ctrl-C leaves"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def _can_write_over() -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m ray_ingest.status", description="How the running system is; Ctrl-C ends it."
+        prog="python -m ray_ingest.status", description="How the running system is; Ctrl-C leaves it running."
     )
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--port", type=int, default=MetricsConfig().port, help="metrics.port of the run")
@@ -71,14 +72,14 @@ def _show_on(url: str) -> None:
     """Until Ctrl-C, or until the run has ended: what was seen last stays on the screen."""
     before = look(url)
     console = Console()
-    with Live(screen(glance(before)), console=console, auto_refresh=False) as live:
+    with Live(screen(glance(before), LEGEND), console=console, auto_refresh=False) as live:
         while True:
             time.sleep(EVERY_S)
             try:
                 now = look(url)
             except NotRunningError:
                 break
-            live.update(screen(glance(now, before)), refresh=True)
+            live.update(screen(glance(now, before), LEGEND), refresh=True)
             before = now
     console.print("it answers no longer: the run has ended, or its supervisor is being started again")
 

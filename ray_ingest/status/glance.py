@@ -14,6 +14,9 @@ from ray_ingest.core.connection import State, worst
 GAP_NOTES = "gap_notes"
 """What an owner's `noted` counts besides ticks."""
 
+CLOSED = ("outside_session", "holiday")
+"""Why ticks make no candle while the market is closed by the calendar."""
+
 
 class FeedGlance(msgspec.Struct):
     """One feed. `state` is the worst of its connections' where it has some, `since_ms` (epoch ms, None: not
@@ -104,7 +107,7 @@ def glance(now: Seen, before: Seen | None = None) -> Glance:
         takeovers=status.takeovers,
         takeover_why=status.takeover_why,
         without_candle=dict(without),
-        troubles=_troubles(status, feeds, now.at_ms),
+        troubles=[*_troubles(status, feeds, now.at_ms), *_simulated_in_vain(status, earlier)],
     )
 
 
@@ -175,6 +178,27 @@ def _troubles(status: Status, feeds: list[FeedGlance], now_ms: int) -> list[str]
         if feed.to_recover:
             found.append(f"{feed.name} sends {feed.to_recover:,} ticks again, which the store has lost")
     return found
+
+
+def _simulated_in_vain(now: Status, before: Status | None) -> list[str]:
+    """An endless simulation whose ticks of late all fell outside of the sessions. Brokers send cached ticks
+    out of hours every day, so of them nothing is said."""
+    endless = any(feed.name == "sim" and feed.live and feed.state == "running" for feed in now.feeds)
+    if not endless or before is None:
+        return []
+    (rows, outside), (rows_before, outside_before) = _made(now.owners), _made(before.owners)
+    if rows != rows_before or outside <= outside_before:
+        return []
+    return [
+        "sim: the market is closed by the calendar, so its ticks make no candles; calendar=continuous "
+        "simulates round the clock"
+    ]
+
+
+def _made(owners: list[OhlcStats]) -> tuple[int, int]:
+    """Rows of candles written, and ticks that made none because the market was closed."""
+    outside = sum(owner.noted.get(why, 0) for owner in owners for why in CLOSED)
+    return sum(owner.rows for owner in owners), outside
 
 
 def _rate(now: int, before: int | None, took_s: float) -> float:

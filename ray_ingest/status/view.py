@@ -17,14 +17,17 @@ _GOOD = {State.LIVE, "running", "ended"}
 _BAD = {State.STALE, State.BACKING_OFF, State.TOKEN_EXPIRED, "failed", "silent"}
 
 
-def screen(seen: Glance) -> Group:
-    """All of it, top down: is it well, the feeds, the partitions, and what else there is to know."""
+def screen(seen: Glance, legend: str = "") -> Group:
+    """All of it, top down: is it well, the feeds, the partitions, and what else there is to know. `legend`
+    ends the first line."""
     clock = datetime.fromtimestamp(seen.at_ms / 1000, IST)
     head = Text(f"ray_ingest at {clock:%H:%M:%S} IST: ")
     if seen.troubles:
         head.append(f"{len(seen.troubles)} to look at", "bold red")
     else:
         head.append("all is well" if seen.feeds else "starting", "bold green" if seen.feeds else "yellow")
+    if legend:
+        head.append(f" ({legend})", "dim")
     parts: list[RenderableType] = [head, Text()]
     if seen.feeds:
         parts += [_feeds(seen.feeds, seen.at_ms), Text()]
@@ -82,7 +85,7 @@ def _notes(seen: Glance) -> list[str]:
             lines.append(f"journal of {feed.name}: {size:,.0f} MB, {free:,.1f} GB free on its disk")
     gaps = sum(part.gaps for part in seen.partitions)
     if gaps:
-        lines.append(f"gaps: {gaps:,}; python -m ray_ingest.candles gaps lists them")
+        lines.append(f"gaps: {gaps:,}; listed by python -m ray_ingest.candles [--url … | --data-dir …] gaps")
     reconnects = {feed.name: feed.reconnects for feed in seen.feeds if feed.reconnects}
     if reconnects:
         lines.append("reconnects: " + ", ".join(f"{name} {n:,}" for name, n in reconnects.items()))

@@ -72,12 +72,14 @@ class EmbeddedServer:
         fresh: bool = False,
         timeout_s: float = 30,
         appendfsync: str = "everysec",
+        create: bool = True,
     ) -> EmbeddedServer:
         """Attach to the folder's server, starting it if none runs, and return once it answers.
 
         `driver` marks the one process that writes candles; its `appendfsync` (always, everysec, no) is set on
         a server that runs already, too. `fresh` removes all earlier data first. A crash's torn AOF tail
-        is cut before a start, and how much is logged.
+        is cut before a start, and how much is logged. Without `create` the folder must hold a store already;
+        where it doesn't, nothing is written.
 
         Raises ConfigError for an unknown `appendfsync`; StoreError when another driver is at work, when
         `fresh` finds others attached, when the folder can't be used, when there is no server for this
@@ -87,8 +89,15 @@ class EmbeddedServer:
             raise ConfigError(f"redis.appendfsync must be always, everysec or no, not {appendfsync!r}")
         data_dir = Path(data_dir).expanduser().absolute()
         with _folder_errors(data_dir):
-            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            server = cls(valkey.ServerFiles(data_dir.resolve()), appendfsync, driver)
+            if create:
+                data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files = valkey.ServerFiles(data_dir.resolve())
+            if not create and not (files.lock.exists() or files.aof.exists()):
+                raise StoreError(
+                    f"there is no store in {data_dir}: check the folder, or make one with "
+                    "python -m ray_ingest.main (the demo's: make run)"
+                )
+            server = cls(files, appendfsync, driver)
             try:
                 server._enter(fresh, timeout_s)
             except BaseException:

@@ -129,12 +129,12 @@ def test_the_quickstart_notebook_prints_the_right_numbers_and_draws_them(
     assert_candles_over_volume(picture)
 
 
-def test_an_empty_store_says_how_to_fill_it(
+def test_without_a_store_it_says_how_to_make_one(
     tmp_path: Path, jupyter: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person who starts here is told of `make run` in one sentence, not shown a failing table."""
     monkeypatch.setenv("RAY_INGEST_DATA_DIR", str(tmp_path / "store"))
-    with pytest.raises(CellExecutionError, match=r"There are no candles in .*: `make run` makes some"):
+    with pytest.raises(CellExecutionError, match=r"there is no store in .*make run"):
         execute(QUICKSTART)
 
 

@@ -23,7 +23,8 @@ from tests.integration.run.processes import Run, running
 from tests.servers import free_port
 
 ON_XTERM = os.environ | {"TERM": "xterm-256color"}
-LASTING = ("feed.forever=true", "feed.speed=20", "ray.dashboard=false", "metrics.port=0")
+ENDLESS = ("feed.forever=true", "calendar=continuous", "feed.speed=20")
+LASTING = (*ENDLESS, "ray.dashboard=false", "metrics.port=0")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,7 @@ def test_once_is_a_page_of_text(run: tuple[Run, str], capsys: pytest.CaptureFixt
     assert "sim" in text
     assert "ohlc[0/1]" in text
     assert "\x1b" not in text
+    assert "Ctrl-C" not in text
 
 
 def test_on_a_terminal_it_goes_on_until_ctrl_c(run: tuple[Run, str]) -> None:
@@ -79,6 +81,7 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(run: tuple[Run, str]) -> None:
     text = shown.decode()
     assert len(set(re.findall(r"ray_ingest at (\d\d:\d\d:\d\d) IST", text))) >= 3
     assert "\x1b[2K" in text
+    assert "(Ctrl-C leaves)" in text
     assert text.rindex("\x1b[?25h") > text.rindex("ray_ingest at")
     assert "Traceback" not in text
 

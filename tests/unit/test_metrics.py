@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ray_ingest.actors.messages import Buckets, ConnectionStats, FeedStats, OhlcStats
 from ray_ingest.actors.supervisor import Status
+from ray_ingest.config import compose
 from ray_ingest.core.connection import State
 from ray_ingest.core.histogram import BATCH_TICKS, SECONDS, Histogram
 from ray_ingest.errors import ConfigError
@@ -17,6 +18,7 @@ from ray_ingest.metrics import MetricsEndpoint, StatusCollector
 from ray_ingest.metrics.__main__ import reference
 from ray_ingest.metrics.collector import METRICS
 from ray_ingest.metrics.metric import Kind
+from ray_ingest.preflight import preflight
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NOW_MS = 1_800_000_000_000
@@ -242,3 +244,13 @@ def test_a_port_in_use_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"^metrics\.port={port}: address already in use; choose"):
             MetricsEndpoint(lambda: STATUS, port)
+
+
+def test_a_port_that_another_run_has_says_so() -> None:
+    """Who starts the program twice is told that, and not just of a number."""
+    endpoint = MetricsEndpoint(lambda: STATUS, 0)
+    try:
+        with pytest.raises(ConfigError, match=rf"^a run is under way .*status --port {endpoint.port} shows"):
+            preflight(compose([f"metrics.port={endpoint.port}"]))
+    finally:
+        endpoint.close()

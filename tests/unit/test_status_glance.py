@@ -103,7 +103,39 @@ def test_what_made_no_candle_is_told_by_reason() -> None:
     assert shown.without_candle == {"price": 3, "holiday": 1_000}
     text = screen_text(shown)
     assert "ticks without a candle: holiday 1,000, price 3" in text
-    assert "gaps: 3" in text
+    assert "gaps: 3; listed by python -m ray_ingest.candles [--url … | --data-dir …] gaps\n" in text
+
+
+def outside(ticks: int, rows: int = 9, why: str = "outside_session") -> list[OhlcStats]:
+    """An owner that wrote so many rows, and took so many ticks while the market was closed."""
+    return [OhlcStats("ohlc[0/1]", "o", 2, ticks_committed=ticks, rows=rows, noted={why: ticks})]
+
+
+@pytest.mark.parametrize("why", ["outside_session", "holiday"])
+def test_an_endless_simulation_of_a_closed_market_is_something_to_look_at(why: str) -> None:
+    """Its ticks of late made no candle, so nobody waits for candles that don't come; it says what helps."""
+    simulation = FeedStats("sim", "p", 1, "running", received=900, live=True)
+    before, now = status([simulation], outside(400, why=why)), status([simulation], outside(900, why=why))
+    (trouble,) = glance(seen(now, 1.0), seen(before)).troubles
+    assert "the market is closed by the calendar" in trouble
+    assert "calendar=continuous" in trouble
+    assert glance(seen(now)).troubles == []
+
+
+@pytest.mark.parametrize(
+    ("name", "live", "now"),
+    [
+        ("upstox", True, outside(900)),
+        ("sim", False, outside(900)),
+        ("sim", True, outside(900, rows=10)),
+        ("sim", True, outside(400)),
+    ],
+)
+def test_ticks_out_of_hours_are_otherwise_routine(name: str, live: bool, now: list[OhlcStats]) -> None:
+    """Brokers send cached ones at night, a bounded day has an end, and where a candle grows all is well."""
+    sender = FeedStats(name, "p", 1, "running", received=900, live=live)
+    shown = glance(seen(status([sender], now), 1.0), seen(status([sender], outside(400))))
+    assert shown.troubles == []
 
 
 def test_a_screen_of_80_columns_holds_it() -> None:

@@ -10,8 +10,17 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from ray_ingest.candles.gaps import GAPS_SCHEMA
 from ray_ingest.store.records import FRAME_SCHEMA, IST, Candle
-from ray_ingest.terminal import candle_chart, history_table, latest_table, price_text
+from ray_ingest.terminal import (
+    FOLLOWED_HEAD,
+    candle_chart,
+    followed_line,
+    gaps_table,
+    history_table,
+    latest_table,
+    price_text,
+)
 
 OPENING = datetime(2026, 11, 20, 9, 15, tzinfo=IST)
 
@@ -150,6 +159,32 @@ def test_tables_fit_eighty_columns_and_mark_what_is_running() -> None:
     assert lines[4].split() == ["NSE_EQ|[bold]", "09:18*", "1.50", "2.00", "1.00", "1.75", "–", "1,234"]
     assert lines[5] == "* still running"
     assert shown(history_table(walk(2)))[2].split()[-2:] == ["3", "regular"]
+
+
+def test_gaps_are_a_table_of_eighty_columns() -> None:
+    """Of all instruments or of one, with how many ticks are missing or a dash where nobody knows."""
+    rows = [
+        (OPENING, OPENING + timedelta(seconds=2), "sim", "disconnect", None, None),
+        (OPENING, OPENING + timedelta(seconds=61), "sim", "overflow", "NSE_INDEX|Nifty 50", 12_345_678),
+    ]
+    lines = shown(gaps_table(pl.DataFrame(rows, schema=GAPS_SCHEMA, orient="row")))
+    assert " ".join(lines[2].split()) == "20 Nov 09:15:00 09:15:02 sim disconnect all –"
+    assert " ".join(lines[3].split()) == "20 Nov 09:15:00 09:16:01 sim overflow NSE_INDEX|Nifty 50 12,345,678"
+    night = (OPENING, OPENING + timedelta(days=1), "sim", "restart", None, 3)
+    (line,) = shown(gaps_table(pl.DataFrame([night], schema=GAPS_SCHEMA, orient="row")))[2:]
+    assert " ".join(line.split()) == "20 Nov 09:15:00 21 Nov 09:15:00 sim restart all 3"
+
+
+def test_followed_lines_stand_under_their_head() -> None:
+    """In 80 columns; longer names and numbers still have a space between them."""
+    rest = (9, "regular", "sim", True, False)
+    candle = Candle("NSE_INDEX|Nifty 50", OPENING, 54_540.4, 54_541, 54_539, 54_540, None, None, *rest, 0)
+    large = Candle("NSE_FO|1", OPENING, 1, 1, 1, 1, 12_345_678_901, None, *rest, 3)
+    assert len(FOLLOWED_HEAD) == 80
+    line = followed_line(candle)
+    assert FOLLOWED_HEAD.index(" rev") == len(line)
+    assert line.split()[-6:] == ["09:15", "54540.40", "54541.00", "54539.00", "54540.00", "–"]
+    assert followed_line(large).split()[-3:] == ["1.00", "12345678901", "3"]
 
 
 @pytest.mark.parametrize(

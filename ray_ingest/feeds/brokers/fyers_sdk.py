@@ -22,7 +22,7 @@ TOKEN_CODES = {-300, -99, -17, -16, -15, -8, 11001}
 """Of Fyers' answers: the access token is missing, wrong or expired."""
 
 _LAST_WORDS_S = 0.2
-_LOST = ("WebSocketConnection", "WebSocketTimeout", "WebSocketAddress")
+_LOST = ("WebSocketConnection", "WebSocketTimeout")
 
 
 class Rest:
@@ -178,6 +178,8 @@ def trouble_of(error: object) -> tuple[Trouble, str]:
         return (Trouble.TOKEN if status in (401, 403) else Trouble.REFUSED), f"HTTP {status}"
     if hasattr(error, "status_code"):  # a close frame came
         return Trouble.CLOSED, f"the server closed the connection, code {status or 'none'}"
+    if kind == "WebSocketAddressException":
+        return Trouble.NETWORK, "the broker's address can't be resolved: is there a network?"
     if isinstance(error, OSError) or kind.startswith(_LOST):
         return Trouble.NETWORK, kind
     return Trouble.PROTOCOL, kind

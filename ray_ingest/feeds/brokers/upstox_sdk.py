@@ -254,6 +254,8 @@ def _verdict(error: BaseException) -> tuple[Trouble, str]:
         return Trouble.NETWORK, "no answer in time"
     if isinstance(error, OSError):
         return Trouble.NETWORK, error.strerror or type(error).__name__
-    if isinstance(error, websocket.WebSocketAddressException | websocket.WebSocketProxyException):
-        return Trouble.NETWORK, type(error).__name__
+    if isinstance(error, websocket.WebSocketAddressException):
+        return Trouble.NETWORK, "the broker's address can't be resolved: is there a network?"
+    if isinstance(error, websocket.WebSocketProxyException):
+        return Trouble.NETWORK, "the proxy doesn't let it through"
     return Trouble.PROTOCOL, type(error).__name__

@@ -20,12 +20,13 @@ WITHIN_S = 30.0
 
 
 class Mailbox:
-    """The server and its mail; `answer` is what it says to the next mails, "250 …" if it takes them, and
-    `logins` how often somebody tried to log in."""
+    """The server and its mail; `answer` is what it says to the next mails, "250 …" if it takes them,
+    `refused` an address it doesn't know, and `logins` how often somebody tried to log in."""
 
     def __init__(self, tls: ssl.SSLContext | None, implicit: bool) -> None:
         self.port = free_port()
         self.answer = "250 taken"
+        self.refused = ""
         self.subjects: list[str] = []
         self.recipients: list[list[str]] = []
         self.logins = 0
@@ -53,6 +54,15 @@ class Mailbox:
         while subject not in mails[-1]["Subject"]:
             mails.append(self.next())
         return mails
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Called by aiosmtpd with each recipient."""
+        if address == self.refused:
+            return "550 no such person"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802
         """Called by aiosmtpd with each mail."""

@@ -66,7 +66,7 @@ def test_a_run_tells_its_start_a_trouble_its_end_and_its_totals(box: Mailbox, st
     started, degraded, recovered, stopped = (str(mail.get_content()) for mail in received)
     assert "the run has begun, feed sim" in started
     assert "ticks wait meanwhile" in degraded
-    assert "docs/runbook.md, “The store is away”" in degraded
+    assert "Runbook: “The store is away”" in degraded
     assert "it lasted from" in recovered
     assert f"Candles closed: {report.candles_closed:,}" in stopped
     assert "Restarts: 0" in stopped

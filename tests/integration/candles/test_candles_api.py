@@ -8,6 +8,8 @@ import redis
 
 from ray_ingest.candles import Candle, Candles
 from ray_ingest.errors import StoreError, StoreUnreachableError, UnknownInstrumentError
+from ray_ingest.store.embedded import EmbeddedServer
+from ray_ingest.store.redis import connect
 from tests.candle_writer import FRIDAY, FUTURE, INDEX, MONDAY, SHARE, THURSDAY, Writer, at
 from tests.servers import Server, running_server
 
@@ -95,11 +97,24 @@ def test_an_unknown_instrument_is_an_error_that_names_near_ones(
         candles.latest([FUTURE, name])
 
 
+def test_an_unknown_instrument_names_the_store_without_its_password(tmp_path: Path) -> None:
+    """Whoever asks the wrong store, or with the wrong prefix, sees which one was asked, and no secret."""
+    with running_server(tmp_path, "--requirepass", "sesame-open") as locked:
+        url = f"{locked.url}&password=sesame-open"
+        with connect(url) as client:
+            Writer(client, prefix="live:").day(SHARE, FRIDAY, [100.0])
+        with Candles(url, prefix="live:") as candles:
+            with pytest.raises(UnknownInstrumentError) as caught:
+                candles.latest("NSE_INDEX|Nifty 50")
+            assert f"(store: unix://{locked.socket}, prefix live:)" in str(caught.value)
+            assert "sesame" not in str(caught.value)
+
+
 def test_an_empty_store_knows_no_instrument(server: Server, client: redis.Redis) -> None:
     """Nothing written yet: an empty list, and errors that say so instead of empty answers."""
     with Candles(server.url) as candles:
         assert candles.instruments() == []
-        with pytest.raises(UnknownInstrumentError, match="is not in the store"):
+        with pytest.raises(UnknownInstrumentError, match=r"holds no instrument yet .*unix:///"):
             candles.latest(FUTURE)
         with pytest.raises(StoreError, match="nothing was ever written"):
             candles.follow()
@@ -151,9 +166,31 @@ def test_keys_of_another_program_are_refused(candles: Candles, client: redis.Red
 
 def test_the_embedded_store_of_a_folder_needs_no_url(tmp_path: Path) -> None:
     """Candles(data_dir=…) starts that folder's server, reads it, and leaves no server behind."""
+    EmbeddedServer.attach(tmp_path / "store").close()
     with Candles(data_dir=tmp_path / "store") as candles:
         assert candles.instruments() == []
+        assert candles.where == str(tmp_path / "store")
         assert candles._server is not None
         url = candles._server.url
     with pytest.raises(StoreUnreachableError):
         Candles(url).instruments()
+
+
+def test_a_reader_makes_no_store(tmp_path: Path) -> None:
+    """A mistyped folder is an error that names it, and neither it nor anything in it is made."""
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "nosuch" / "store", tmp_path / "notes", tmp_path / "file"):
+        with pytest.raises(StoreError) as caught:
+            Candles(data_dir=folder)
+        assert str(caught.value).startswith(f"there is no store in {folder}: ")
+        assert "\n" not in str(caught.value)
+    assert {path.name for path in tmp_path.rglob("*")} == {"notes", "file"}
+
+
+def test_the_users_own_store_is_not_made_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first run there is none, and `Candles()` says where it looked."""
+    monkeypatch.setattr("ray_ingest.candles.api.default_data_dir", lambda: tmp_path / "store")
+    with pytest.raises(StoreError, match=f"no store in {tmp_path / 'store'}"):
+        Candles()
+    assert not list(tmp_path.iterdir())

@@ -7,9 +7,12 @@ import pty
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import polars as pl
 import pytest
+import redis
 
 from ray_ingest.candles.__main__ import main
 from tests.candle_writer import FUTURE, INDEX, SHARE, Writer
@@ -69,7 +72,8 @@ def test_a_chart_in_a_pipe_is_plain_text(run) -> None:  # type: ignore[no-untype
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("latest", "NSE_FO|8756"), 5, "did you mean NSE_FO|8765"),
+        (("latest", "NSE_FO|8756"), 5, "did you mean NSE_FO|8765? (store: unix:///"),
+        (("latest", "X|Y"), 5, "is not in the store; `list` lists what it holds (store: unix:///"),
         (("history", FUTURE, "--start", "soon"), 2, "'soon' is not a time"),
         (("history", FUTURE, "--interval", "7m"), 2, "'7m' is not supported"),
         (("follow", "--from-id", "x"), 2, "'x' is not a stream id"),
@@ -90,31 +94,80 @@ def test_an_unreachable_store_is_one_line() -> None:
     assert "can't be reached" in done.stderr
 
 
+def on_terminal(url: str, *arguments: str) -> tuple[str, str]:
+    """What a person sees of a command on a terminal of 80 columns: stdout, and what went to stderr."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        process = subprocess.Popen(
+            [*COMMAND, "--url", url, *arguments], stdout=theirs, stderr=subprocess.PIPE, env=environment
+        )
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # how Linux says that the other end is closed
+            while part := screen.read(65_536):
+                shown += part
+                if arguments[0] == "follow" and shown.count(b"NSE_") == 2:
+                    process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode == (130 if arguments[0] == "follow" else 0)
+    return shown.decode(), said.decode()
+
+
 def test_on_a_terminal_it_is_a_table(server: Server, writer: Writer) -> None:
     """A person sees aligned columns that fit 80 columns, with colours and the running candle marked."""
     writer.client.hset(writer.keys.meta(0), "committed_ms", 1_000)
     shows = (["latest"], "still running"), (["latest"], "last committed"), (["history", FUTURE], "203.00")
     for arguments, words in shows:
-        ours, theirs = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
-        with os.fdopen(ours, "rb", buffering=0) as screen:
-            process = subprocess.Popen(
-                [*COMMAND, "--url", server.url, *arguments], stdout=theirs, env=environment
-            )
-            os.close(theirs)
-            shown = b""
-            try:
-                while part := screen.read(65_536):
-                    shown += part
-            except OSError:
-                pass  # how Linux says that the other end is closed
-            assert process.wait(30) == 0
-        text = shown.decode()
+        text, _ = on_terminal(server.url, *arguments)
         assert "\x1b[3" in text
         assert "─" in text
         assert "09:18*" in text
         assert words in text
         assert "\t" not in text
+
+
+def test_on_a_terminal_follow_has_a_header(server: Server, writer: Writer) -> None:
+    """Its lines stand under their names, a correction with its number."""
+    writer.closed((FUTURE, 555, 1.5, 0), (INDEX, 556, 23_400.05, 2))
+    text, _ = on_terminal(server.url, "follow", "--from-id", "0")
+    head, first, second = (line for line in text.splitlines()[:3])
+    end = head.index("close") + len("close")
+    assert (first[:end].split()[-1], second[:end].split()[-1]) == ("1.50", "23400.05")
+    assert (len(head), second.split()[-1]) == (80, "2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("history", FUTURE, "--start", "2026-11-21"), "NSE_FO|8765 has no candles in that range"),
+        (("gaps",), "no gaps are known in that range"),
+    ],
+)
+def test_on_a_terminal_an_empty_range_is_said(
+    server: Server, writer: Writer, arguments: tuple[str, ...], words: str
+) -> None:
+    """One line instead of a header over nothing."""
+    assert on_terminal(server.url, *arguments) == ("", f"{words}\n")
+
+
+def test_an_empty_store_is_said(server: Server, client: redis.Redis, capsys) -> None:  # type: ignore[no-untyped-def]
+    """A list of nothing is no line on stdout and one on stderr, exit code 0; a name is refused with it."""
+    for arguments, code in ((["list"], 0), (["latest"], 0), (["latest", FUTURE], 5)):
+        assert main(["--url", server.url, *arguments]) == code
+        captured = capsys.readouterr()
+        assert captured.err.startswith("the store holds no instrument yet (store: unix:///")
+        assert captured.err.count("\n") == 1
+        assert FUTURE not in captured.out
+
+
+def test_a_mistyped_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 4, one line, and no store there afterwards."""
+    assert main(["--data-dir", str(tmp_path / "nosuch"), "list"]) == 4
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert f"no store in {tmp_path / 'nosuch'}" in captured.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(server: Server, writer: Writer) -> None:

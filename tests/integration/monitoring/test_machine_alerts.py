@@ -23,7 +23,7 @@ DISK_BYTES = 64 << 20
 LIVE = (
     *("ray.dashboard=false", "feed=sim", "feed.forever=true", "calendar=continuous"),
     *("feed.ticks_per_second=2000", "ingest.buffer_ticks=2000", "redis=url", "redis.timeout_s=1"),
-    *("ray.silent_s=4", "log.level=error"),
+    *("ray.silent_s=4", "log.level=error", "journal.ticks=all"),
 )
 
 

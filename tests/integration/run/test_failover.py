@@ -67,7 +67,13 @@ def plan_for(server: Server, market: Market, policy: Policy, namespace: str, par
     """All three brokers."""
     config = compose(
         [
-            *("feed.forever=true", "calendar=continuous", "redis=url", "metrics.port=null"),
+            *(
+                "feed.forever=true",
+                "calendar=continuous",
+                "redis=url",
+                "metrics.port=null",
+                "journal.ticks=all",
+            ),
             *(f"redis.url={server.url}", f"journal.folder={market.folder / 'journal'}"),
             f"ingest.partitions={partitions}",
         ]

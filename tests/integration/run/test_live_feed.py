@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("ray_with_dashboard")
 
 LIVE = (
     *("feed.forever=true", "calendar=continuous", "feed.ticks_per_second=3000", "feed.repeat_share=0"),
-    *("redis=url", "metrics.port=null"),
+    *("redis=url", "metrics.port=null", "journal.ticks=all"),
 )
 
 

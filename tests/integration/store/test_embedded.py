@@ -179,6 +179,19 @@ def test_the_driver_sets_appendfsync_on_a_running_server(store_folder: Path) -> 
         assert client.config_get("appendfsync") == {"appendfsync": "always"}
 
 
+def test_a_store_is_made_only_by_who_may(store_folder: Path) -> None:
+    """Without `create` a folder without a store is refused and stays as it is; data alone are a store."""
+    with pytest.raises(StoreError, match=f"there is no store in {store_folder}"):
+        EmbeddedServer.attach(store_folder, create=False)
+    assert not store_folder.exists()
+    with EmbeddedServer.attach(store_folder) as server, connect(server.url) as client:
+        client.set("kept", "1")
+    for lock in store_folder.glob("*.lock"):
+        lock.unlink()
+    with EmbeddedServer.attach(store_folder, create=False) as server, connect(server.url) as client:
+        assert client.get("kept") == b"1"
+
+
 def test_the_default_folder_is_the_users_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without a setting the store is in the user's state folder, apart from any checkout."""
     if sys.platform == "linux":

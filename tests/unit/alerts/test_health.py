@@ -24,6 +24,7 @@ def test_a_status_is_read_right() -> None:
     health = health_of(status, 5_000)
     assert (health.now_ms, health.store_trouble, health.store_since_ms) == (5_000, "first", 1_000)
     assert (health.restarts, health.silent_since_ms) == ({"ohlc[0/2]": 1}, {"ohlc[1/2]": 900})
+    assert health.gaps == {"upstox": 3}
     assert health.totals == Totals(ticks=500, candles=100, gaps=3, dropped=7, lag_ms=9.0)
     (connection,) = health.feeds[0].connections
     assert (connection.state, connection.since_ms, connection.why) == (State.TOKEN_EXPIRED, 500, "HTTP 401")

@@ -153,7 +153,7 @@ def test_the_store_is_told_with_what_since_when_and_what_to_do() -> None:
         "Since: 05 Aug 2026 10:00:00 IST, for 3 s.",
     ]
     assert degraded.text.splitlines()[2].startswith("Do: see that the store runs")
-    assert degraded.text.endswith("docs/runbook.md, “The store is away”.")
+    assert degraded.text.endswith("Runbook: “The store is away”.")
     rules.observe(health(START + 190_000, **away))
     (recovered,) = rules.observe(health(START + 200_000))
     assert recovered.subject == "recovered: store"
@@ -234,7 +234,7 @@ def test_what_is_counted_is_a_condition_for_a_while() -> None:
     conditions = Conditions()
 
     def at(after_ms: int, restarts: int, gaps: int) -> list[str]:
-        now = health(START + after_ms, restarts={"ohlc[0/1]": restarts}, totals=Totals(gaps=gaps))
+        now = health(START + after_ms, restarts={"ohlc[0/1]": restarts}, gaps={"sim": gaps})
         return [condition.what for condition in conditions.of(now)]
 
     assert at(0, restarts=2, gaps=5) == []
@@ -242,9 +242,27 @@ def test_what_is_counted_is_a_condition_for_a_while() -> None:
     assert restarted == "ohlc[0/1] died and was started again, of late so often: 1"
     both = at(2_000, restarts=4, gaps=6)
     assert both[0].endswith("so often: 2")
-    assert both[1].startswith("gaps noted of late: 1")
+    assert both[1].startswith("gaps noted of late: 1 (sim 1);")
     assert at(2_000 + COUNTED_MS, restarts=4, gaps=0) == [], "a counter that fell back adds nothing"
     assert len(at(3_000 + COUNTED_MS, restarts=5, gaps=6)) == 1
+
+
+def test_gaps_are_told_by_feed_with_the_command_that_lists_them() -> None:
+    """One alert for the gaps of all feeds: how many of each, what can and can't be done, and the command on a
+    line of its own, also when it is over."""
+    rules = AlertRules(replace(MANY, hold_ms=0), gaps_command="python -m … gaps")
+    rules.observe(health(START, gaps={"upstox": 7, "dhan": 0, "fyers": 1}))
+    (told,) = rules.observe(health(START + 1_000, gaps={"upstox": 9, "dhan": 1, "fyers": 1}))
+    assert told.subject == "degraded: gaps"
+    what, since, do, look = told.text.splitlines()
+    assert what.startswith("What: gaps noted of late: 3 (upstox 2, dhan 1); ")
+    assert since == "Since: 05 Aug 2026 10:00:01 IST, for 0 s."
+    assert "What was never received can't be had again" in do
+    assert do.endswith("Runbook: “Gaps”.")
+    assert look == "Look: python -m … gaps"
+    (over,) = rules.observe(health(START + 2 * COUNTED_MS, gaps={"upstox": 9, "dhan": 1, "fyers": 1}))
+    assert over.subject == "recovered: gaps"
+    assert over.text.endswith("\nLook: python -m … gaps")
 
 
 def test_a_run_is_told_to_have_started_once_and_how_it_ended() -> None:

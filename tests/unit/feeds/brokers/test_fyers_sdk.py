@@ -52,7 +52,11 @@ def bad_status(code: int) -> Exception:
         (ConnectionRefusedError("secret"), Trouble.NETWORK, "ConnectionRefusedError"),
         (TimeoutError("secret"), Trouble.NETWORK, "TimeoutError"),
         (websocket.WebSocketTimeoutException("secret"), Trouble.NETWORK, "WebSocketTimeoutException"),
-        (websocket.WebSocketAddressException("secret"), Trouble.NETWORK, "WebSocketAddressException"),
+        (
+            websocket.WebSocketAddressException("secret"),
+            Trouble.NETWORK,
+            "the broker's address can't be resolved: is there a network?",
+        ),
         (websocket.WebSocketProtocolException("secret"), Trouble.PROTOCOL, "WebSocketProtocolException"),
         ("secret", Trouble.PROTOCOL, "str"),
     ],
