@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Never
 
 from ray_ingest.errors import ConfigError, RayIngestError
@@ -30,7 +31,8 @@ def exit_code_of(command: Callable[[], int]) -> int:
         return error.exit_code
     except BrokenPipeError:
         # The reader (head, less) has seen enough; what Python would flush at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(OSError, ValueError):  # a stdout that is no file has nothing to flush
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -18,8 +18,9 @@ from ray_ingest.alerts import alerter_of
 from ray_ingest.command_line import INTERRUPTED
 from ray_ingest.config import compose
 from ray_ingest.errors import RayIngestError
+from ray_ingest.mixing import check_store, check_what_is_emptied
 from ray_ingest.pipeline import open_store, run
-from ray_ingest.preflight import check_store, preflight
+from ray_ingest.preflight import preflight
 from ray_ingest.progress import Progress
 from ray_ingest.report import Report
 from ray_ingest.resources import resource_dir
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         config = compose(arguments)
         logs.set_up(logs.settings_of(config.log), logs.DRIVER)
         preflight(config)
+        check_what_is_emptied(config)
         _on_signals(_Stop(stop))
         with alerter_of(config) as alerter, open_store(config) as store:
             check_store(config, store.url)

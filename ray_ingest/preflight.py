@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from pathlib import Path
 
-from ray_ingest.config import AppConfig, ReplayFeedConfig, SimFeedConfig
+from ray_ingest.config import AppConfig, ReplayFeedConfig
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import ConfigError
 from ray_ingest.feeds.session.settings import BrokerSettings
@@ -16,9 +15,6 @@ from ray_ingest.live import broker_settings_of
 from ray_ingest.metrics import port_trouble
 from ray_ingest.ports import LOOPBACK, port_error
 from ray_ingest.status.asking import NotRunningError, look
-from ray_ingest.store.keys import Keys
-from ray_ingest.store.layout import producers_of
-from ray_ingest.store.redis import connect
 
 
 def preflight(config: AppConfig) -> None:
@@ -56,23 +52,6 @@ def _check_report(path: Path) -> None:
 def _check_tick_files(path: Path) -> None:
     for file in tick_file_paths(path):
         next(read_columns([file], InstrumentTable(), "", rows_per_block=1), None)
-
-
-def check_store(config: AppConfig, url: str) -> None:
-    """See that a simulation's ticks and real ones don't get into one another's candles in this store, which
-    is open already. Raises ConfigError when they would, StoreError when the store doesn't say."""
-    with closing(connect(url)) as client:
-        held = producers_of(client, Keys(config.redis.prefix), config.ingest.partitions)
-    simulated = {producer for producer in held if producer.startswith(f"{SimFeedConfig.kind}-")}
-    embedded = config.redis.kind == "embedded"
-    elsewhere = "another redis.data_dir" if embedded else "another redis.prefix"
-    if isinstance(config.feed, SimFeedConfig):
-        if others := held - simulated:
-            name = min(others).rpartition("-")[0]
-            raise ConfigError(f"the store holds ticks of {name}: keep a simulation out, choose {elsewhere}")
-    elif simulated:
-        empty = "redis.fresh=true empties it, or " if embedded and simulated == held else ""
-        raise ConfigError(f"the store holds a simulation's ticks: {empty}choose {elsewhere}")
 
 
 def _check_port(port: int) -> None:

@@ -51,7 +51,7 @@ def can_verify(config: AppConfig, url: str) -> str:
         return "the filter drops ticks the oracle counts"
     client = connect(url)
     try:
-        producers = producers_of(client, Keys(config.redis.prefix), config.ingest.partitions)
+        producers = producers_of(client, Keys(config.redis.prefix))
     finally:
         client.close()
     if len(producers) > 1:

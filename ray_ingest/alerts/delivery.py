@@ -34,6 +34,10 @@ class DeliveryError(Exception):
         self.mend = mend
 
 
+class PartlyDeliveredError(DeliveryError):
+    """The message got through, but not to all it was for."""
+
+
 def secret_of(alerts: AlertsConfig, environ: Mapping[str, str] = os.environ) -> str:
     """The secret, from its file or else from the environment. Raises DeliveryError where there is none."""
     name = SECRETS[alerts.kind]

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ray_ingest.alerts.delivery import DeliveryError, Sender
+from ray_ingest.alerts.delivery import DeliveryError, PartlyDeliveredError, Sender
 from ray_ingest.core.alert_texts import Message
 
 log = logging.getLogger("ray_ingest.alerts")
@@ -58,6 +58,10 @@ class Outbox:
         for wait_s in (*self._waits_s, None):
             try:
                 sender(message)
+            except PartlyDeliveredError as error:
+                self._said &= {str(error)}
+                self._say(str(error))
+                return
             except DeliveryError as error:
                 if wait_s is None or error.lasting:
                     self._say(f"{error}; alerts don't get through, the run goes on")

@@ -14,7 +14,14 @@ from contextlib import contextmanager
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from ray_ingest.alerts.delivery import SECRETS, TIMEOUT_S, DeliveryError, Sender, secret_of
+from ray_ingest.alerts.delivery import (
+    SECRETS,
+    TIMEOUT_S,
+    DeliveryError,
+    PartlyDeliveredError,
+    Sender,
+    secret_of,
+)
 from ray_ingest.core.alert_texts import Message
 from ray_ingest.schema import AlertsConfig
 
@@ -29,7 +36,12 @@ def smtp_sender(alerts: AlertsConfig) -> Sender:
         with _session(alerts) as server:
             refused = server.send_message(_mail(alerts, message))
         if refused:
-            raise _refusal(alerts, f"refuses {', '.join(refused)} of alerts.to, and only that", "alerts.to")
+            raise PartlyDeliveredError(
+                f"alerts=email: {alerts.host}:{alerts.port} refuses {', '.join(refused)} of alerts.to, "
+                "the others got it",
+                lasting=True,
+                mend="correct alerts.to",
+            )
 
     return send
 

@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> int:
         arguments = _parser().parse_args(argv)
         folder: Path = arguments.folder.expanduser()
-        if not folder.is_dir():
-            raise JournalError(f"{folder}: there is no such folder")
         command: Callable[[JournalReader, argparse.Namespace], int] = arguments.command
         try:
+            if not folder.is_dir():
+                raise JournalError(f"{folder}: there is no such folder")
             return command(JournalReader(folder), arguments)
         except BrokenPipeError:
             raise
@@ -130,6 +130,7 @@ def _export(reader: JournalReader, arguments: argparse.Namespace) -> int:
 def _rebuild(reader: JournalReader, arguments: argparse.Namespace) -> int:
     from ray_ingest.config import compose  # these bring in Hydra and Ray's library: seconds
     from ray_ingest.journal.rebuild import partitions_of, rebuild
+    from ray_ingest.mixing import check_rebuilding
     from ray_ingest.pipeline import plan_of
     from ray_ingest.store.opened import open_store
 
@@ -145,6 +146,7 @@ def _rebuild(reader: JournalReader, arguments: argparse.Namespace) -> int:
         open_store(config) as store,
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
     ):
+        check_rebuilding(config, store.url, reader)
         task = bar.add_task("ticks", total=None)
         sent, present = rebuild(
             reader,

@@ -23,11 +23,11 @@ def ensure_partitions(client: redis.Redis, keys: Keys, partitions: int) -> None:
         )
 
 
-def producers_of(client: redis.Redis, keys: Keys, partitions: int) -> set[str]:
+def producers_of(client: redis.Redis, keys: Keys) -> set[str]:
     """Producers whose ticks the store holds. Raises StoreError."""
     found: set[str] = set()
     try:
-        for partition in range(partitions):
+        for partition in range(int(client.get(keys.partitions()) or 0)):
             for name in client.hkeys(keys.meta(partition)):
                 kind, _, producer = (name.decode("utf-8") if isinstance(name, bytes) else name).partition(":")
                 if kind == "offset":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ray_ingest.errors import StoreError
-from ray_ingest.schema import AppConfig
+from ray_ingest.schema import AppConfig, RedisConfig
 from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
 from ray_ingest.store.keys import Keys
 from ray_ingest.store.layout import ensure_partitions
@@ -43,6 +43,11 @@ class Store:
             log.warning("the embedded store died: %s", error)
 
 
+def data_dir_of(redis: RedisConfig) -> Path:
+    """The embedded store's folder."""
+    return Path(redis.data_dir).expanduser() if redis.data_dir else default_data_dir()
+
+
 @contextmanager
 def open_store(config: AppConfig) -> Iterator[Store]:
     """A store that is fit for candles and cut into the configured number of partitions.
@@ -52,9 +57,8 @@ def open_store(config: AppConfig) -> Iterator[Store]:
     redis = config.redis
     with ExitStack() as stack:
         if redis.kind == "embedded":
-            data_dir = Path(redis.data_dir).expanduser() if redis.data_dir else default_data_dir()
             server = EmbeddedServer.attach(
-                data_dir, driver=True, fresh=redis.fresh, appendfsync=redis.appendfsync
+                data_dir_of(redis), driver=True, fresh=redis.fresh, appendfsync=redis.appendfsync
             )
             store = Store(stack.enter_context(server).url, server)
         else:

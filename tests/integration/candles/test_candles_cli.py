@@ -105,9 +105,11 @@ def on_terminal(url: str, *arguments: str) -> tuple[str, str]:
         os.close(theirs)
         shown = b""
         with suppress(OSError):  # how Linux says that the other end is closed
+            seen_enough = False
             while part := screen.read(65_536):
                 shown += part
-                if arguments[0] == "follow" and shown.count(b"NSE_") == 2:
+                if arguments[0] == "follow" and not seen_enough and shown.count(b"NSE_") == 2:
+                    seen_enough = True
                     process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=30)[1]
         assert process.returncode == (130 if arguments[0] == "follow" else 0)

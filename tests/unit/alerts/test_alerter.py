@@ -10,7 +10,7 @@ import pytest
 from ray_ingest.actors.messages import FeedStats
 from ray_ingest.actors.status import Status
 from ray_ingest.alerts import Alerter, alerter_of
-from ray_ingest.alerts.delivery import DeliveryError
+from ray_ingest.alerts.delivery import DeliveryError, PartlyDeliveredError
 from ray_ingest.alerts.outbox import CAPACITY, Outbox
 from ray_ingest.config import compose
 from ray_ingest.core.alert_rules import AlertRules, AlertSettings
@@ -59,6 +59,22 @@ def test_each_reason_is_said_once_until_one_gets_through(caplog: pytest.LogCaptu
         outbox.put(MESSAGE)
     outbox.close(10)
     assert warnings(caplog) == ["alerts=email: no; alerts don't get through, the run goes on"] * 2
+
+
+def test_a_message_that_some_got_ends_other_reasons(caplog: pytest.LogCaptureFixture) -> None:
+    """One dead address is said once, as what it is; the next outage of the server is said again."""
+    down, partly = DeliveryError("down", lasting=True), PartlyDeliveredError("x got none", lasting=True)
+    answers = iter([down, partly, partly, down])
+
+    def send(message: Message) -> None:
+        raise next(answers)
+
+    outbox = Outbox([send])
+    for _ in range(4):
+        outbox.put(MESSAGE)
+    outbox.close(10)
+    lost = "down; alerts don't get through, the run goes on"
+    assert warnings(caplog) == [lost, "x got none", lost]
 
 
 def test_what_may_pass_is_tried_again_and_given_up_at_last(caplog: pytest.LogCaptureFixture) -> None:
