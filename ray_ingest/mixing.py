@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 
 from ray_ingest.config import AppConfig, SimFeedConfig
 from ray_ingest.errors import ConfigError, StoreError
 from ray_ingest.journal.reader import JournalReader
 from ray_ingest.store.embedded import EmbeddedServer
-from ray_ingest.store.keys import Keys
-from ray_ingest.store.layout import producers_of
+from ray_ingest.store.layout import producers_in
 from ray_ingest.store.opened import data_dir_of
-from ray_ingest.store.redis import connect
 
 
 def check_store(config: AppConfig, url: str) -> None:
     """See that a simulation's ticks and real ones don't get into one another's candles in this store, which
     is open already. Raises ConfigError when they would, StoreError when the store doesn't say."""
-    held = _producers_in(config, url)
+    held = producers_in(url, config.redis.prefix)
     simulated = _simulated(held)
     embedded = config.redis.kind == "embedded"
     elsewhere = "another redis.data_dir" if embedded else "another redis.prefix"
@@ -32,7 +30,7 @@ def check_store(config: AppConfig, url: str) -> None:
 
 def check_rebuilding(config: AppConfig, url: str, journals: JournalReader) -> None:
     """See the same of journals that are about to be sent to an open store. Raises ConfigError, StoreError."""
-    producers = {one.producer for one in journals.producers()} | _producers_in(config, url)
+    producers = {one.producer for one in journals.producers()} | producers_in(url, config.redis.prefix)
     simulated = _simulated(producers)
     if simulated and simulated != producers:
         raise ConfigError(
@@ -52,11 +50,6 @@ def check_what_is_emptied(config: AppConfig) -> None:
         except StoreError:  # there is none, or emptying it is what mends it
             return
         check_store(config, stack.enter_context(server).url)
-
-
-def _producers_in(config: AppConfig, url: str) -> set[str]:
-    with closing(connect(url)) as client:
-        return producers_of(client, Keys(config.redis.prefix))
 
 
 def _simulated(producers: set[str]) -> set[str]:

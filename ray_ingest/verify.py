@@ -14,9 +14,7 @@ from ray_ingest.feeds.sim import SimulatedExchange
 from ray_ingest.feeds.sim_oracle import OracleCandle, OracleCandles, exchange_candles, snapshot_candles
 from ray_ingest.feeds.sim_settings import SimSettings
 from ray_ingest.model import DAY_MINUTES, IST_OFFSET_MS, MINUTE_MS, Flag, date_number
-from ray_ingest.store.keys import Keys
-from ray_ingest.store.layout import producers_of
-from ray_ingest.store.redis import connect
+from ray_ingest.store.layout import producers_in
 
 DAY_MS = DAY_MINUTES * MINUTE_MS
 
@@ -49,12 +47,7 @@ def can_verify(config: AppConfig, url: str) -> str:
         return "the oracle knows the default candle phases only"
     if not config.filter.settings.idle:
         return "the filter drops ticks the oracle counts"
-    client = connect(url)
-    try:
-        producers = producers_of(client, Keys(config.redis.prefix))
-    finally:
-        client.close()
-    if len(producers) > 1:
+    if len(producers_in(url, config.redis.prefix)) > 1:
         return "the store also holds ticks of other runs; redis.fresh=true starts with an empty one"
     return ""
 

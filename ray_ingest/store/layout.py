@@ -5,7 +5,7 @@ from redis.exceptions import RedisError
 
 from ray_ingest.errors import ConfigError
 from ray_ingest.store.keys import Keys
-from ray_ingest.store.redis import store_error
+from ray_ingest.store.redis import connect, store_error
 
 
 def ensure_partitions(client: redis.Redis, keys: Keys, partitions: int) -> None:
@@ -23,9 +23,10 @@ def ensure_partitions(client: redis.Redis, keys: Keys, partitions: int) -> None:
         )
 
 
-def producers_of(client: redis.Redis, keys: Keys) -> set[str]:
+def producers_in(url: str, prefix: str) -> set[str]:
     """Producers whose ticks the store holds. Raises StoreError."""
-    found: set[str] = set()
+    keys, found = Keys(prefix), set[str]()
+    client = connect(url)
     try:
         for partition in range(int(client.get(keys.partitions()) or 0)):
             for name in client.hkeys(keys.meta(partition)):
@@ -34,4 +35,6 @@ def producers_of(client: redis.Redis, keys: Keys) -> set[str]:
                     found.add(producer)
     except RedisError as error:
         raise store_error(client, error) from None
+    finally:
+        client.close()
     return found

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ray_ingest.candles.gaps import GAPS_SCHEMA
-from ray_ingest.store.records import FRAME_SCHEMA, IST, Candle
+from ray_ingest.clock import IST
+from ray_ingest.store.records import FRAME_SCHEMA, Candle
 from ray_ingest.terminal import (
     FOLLOWED_HEAD,
     candle_chart,

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ray_ingest.candles import Candles
+from ray_ingest.clock import IST
 from ray_ingest.errors import StoreError
 from ray_ingest.model import CANDLE, DAY_HEADER, Phase, Source
-from ray_ingest.store.records import FRAME_SCHEMA, IST
+from ray_ingest.store.records import FRAME_SCHEMA
 from ray_ingest.store.scripts import Scripts, script_texts
 from tests.candle_writer import FRIDAY, FUTURE, MONDAY, SHARE, THURSDAY, Writer, at
 from tests.servers import Server
