@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import reduce
 
 import ray
 from ray.exceptions import RayError
@@ -12,7 +13,7 @@ from ray_ingest.actors.live import digest_of
 from ray_ingest.actors.messages import FeedStats
 from ray_ingest.actors.watching import Watched
 from ray_ingest.clock import epoch_ms
-from ray_ingest.core.failover import Arbiter, Candidate, FailoverPlan
+from ray_ingest.core.failover import Arbiter, Candidate, CountedUntil, FailoverPlan
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +42,15 @@ class Arbitration:
             log.warning("%s", self.why)
         self.active = decision.active
         left = [feed.name for feed in shared if feed.active and feed.name not in decision.active]
-        ended_ms = max((_end(feeds[name]) for name in left), default=0)  # newer than what the figures tell
+        # Those who end now know of more than their figures told.
+        ended = reduce(CountedUntil.joined, (_end(feeds[name]) for name in left), CountedUntil())
         if decision.gap is not None:
-            from_ms, to_ms = max(decision.gap[0], ended_ms), decision.gap[1]
+            from_ms, to_ms = max(decision.gap[0], ended.heard_ms), decision.gap[1]
             if from_ms < to_ms:
                 feeds[decision.teller].handle.note_gap.remote(from_ms, to_ms)
         for feed in shared:
             if not feed.active and feed.name in decision.active and not feed.over:
-                feeds[feed.name].handle.role.remote(True, max(decision.since_ms, ended_ms))
+                feeds[feed.name].handle.role.remote(True, decision.counted.joined(ended))
 
 
 class Subscriptions:
@@ -85,18 +87,18 @@ def _candidate(watched: Watched, feed: FeedStats) -> Candidate:
         feed.active,
         feed.well_since_ms if answers else 0,
         feed.last_tick_ms,
-        feed.sent_until_ms,
-        feed.sent_before_ms,
+        feed.counted,
+        feed.heard_before_ms,
     )
 
 
-def _end(feed: Watched) -> int:
-    """Have it count no more; up to when it did (epoch ms), 0 if it can't say."""
-    call = feed.handle.role.remote(False, 0)
+def _end(feed: Watched) -> CountedUntil:
+    """Have it count no more; how far it did, never if it can't say."""
+    call = feed.handle.role.remote(False, CountedUntil())
     if feed.silent_since_ms:  # dead, it doesn't count when it is started again; frozen, it hears this first
-        return 0
+        return CountedUntil()
     try:
-        until_ms: int = ray.get(call, timeout=HANDOVER_S)
+        counted: CountedUntil = ray.get(call, timeout=HANDOVER_S)
     except RayError:
-        return 0
-    return until_ms
+        return CountedUntil()
+    return counted

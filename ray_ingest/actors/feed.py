@@ -15,6 +15,7 @@ from ray_ingest.actors.live import decoded, digest_of
 from ray_ingest.actors.messages import Buckets, ConnectionStats, FeedStats
 from ray_ingest.actors.pump import FeedSettings, Pump
 from ray_ingest.actors.sender import StoreWentBackError
+from ray_ingest.core.failover import CountedUntil
 from ray_ingest.core.histogram import Histogram
 from ray_ingest.errors import ProcessSpentError, RayIngestError
 from ray_ingest.feeds import brokers
@@ -54,11 +55,11 @@ class Feed:
             stats.active = self._duty.counts
             return msgspec.msgpack.encode(stats)
 
-    def role(self, counts: bool, since_ms: int) -> int:
-        """Whether its ticks count from now on, others having counted up to event time `since_ms` (epoch ms);
-        a feed that isn't shared always counts. Returns up to when its own have (epoch ms, 0: none did): exact
-        when it counts no more, unless its journal keeps it waiting."""
-        return self._duty.tell(counts, since_ms) if self._settings.shared else 0
+    def role(self, counts: bool, others: CountedUntil) -> CountedUntil:
+        """Whether its ticks count from now on, `others` having counted so far; a feed that isn't shared
+        always counts. Returns how far its own have: exact when it counts no more, unless its journal keeps it
+        waiting."""
+        return self._duty.tell(counts, others) if self._settings.shared else CountedUntil()
 
     def note_gap(self, from_ms: int, to_ms: int) -> None:
         """Note in its sequence, once, that nobody who counted was well between these epoch ms."""
@@ -154,7 +155,7 @@ def _look(stats: FeedStats, pump: Pump) -> None:
         stats.journal_disk_bytes, stats.journal_disk_free_bytes = journal.disk_bytes, journal.disk_free_bytes
     stats.waits_for = pump.trouble
     stats.trouble = next((s.trouble for s in senders if s.trouble), "")
-    stats.sent_until_ms, stats.sent_before_ms = pump.duty.sent_until_ms, pump.duty.sent_before_ms
+    stats.counted, stats.heard_before_ms = pump.duty.counted, pump.duty.heard_before_ms
     if (sharing := pump.sharing) is not None:
         stats.well_since_ms = 0 if pump.receiver.over.is_set() else sharing.well_since_ms
         stats.last_tick_ms, stats.standby = sharing.last_tick_ms, sharing.standby.held_back

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ray_ingest.core.failover import CountedUntil
+
 
 class Batch(msgspec.Struct, array_like=True):
     """The head of one call to an OHLC actor; the ticks themselves follow as `TICK` bytes.
@@ -166,8 +168,8 @@ class FeedStats(msgspec.Struct):
     standby: int = 0
     well_since_ms: int = 0
     last_tick_ms: int = 0
-    sent_until_ms: int = 0
-    sent_before_ms: int = 0
+    counted: CountedUntil = CountedUntil()
+    heard_before_ms: int = 0
     connections: list[ConnectionStats] = []
     dropped_frames: dict[str, int] = {}
     subscriptions: str = ""

@@ -26,7 +26,7 @@ from ray_ingest.actors.sharing import Sharing
 from ray_ingest.actors.silence import Silence
 from ray_ingest.actors.standby import Standby, standby_journal
 from ray_ingest.clock import epoch_ms
-from ray_ingest.core.failover import Policy
+from ray_ingest.core.failover import CountedUntil, Policy
 from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.errors import JournalBusyError, JournalError, ProcessSpentError
@@ -138,7 +138,8 @@ class Pump:
             self.producer = journal.producer
             self._recorder = Recorder(journal, source, settings.partitions)
             self._recorder.remind(self.preparation)
-            self.duty.sent_until_ms = self._recorder.silent_since_ms
+            silent_ms = self._recorder.silent_since_ms
+            self.duty.counted = CountedUntil(silent_ms, silent_ms)
         if settings.shared:
             kept = None
             if settings.journal is not None:
@@ -278,17 +279,21 @@ class Pump:
         if self.sharing is not None:
             self.sharing.look()
         block, received_s = taken
+        newest_s = received_s
         if self.live:  # it sends ticks as they come, few at a time
-            block = joined([block, *self._more(self._settings.block_ticks - len(block))])
+            blocks, times_s = zip(taken, *self._more(self._settings.block_ticks - len(block)), strict=True)
+            block, newest_s = joined(blocks), times_s[-1]
         for partition, ticks in enumerate(self.preparation.prepare(block, self._now_ms)):
             self._queue(partition, ticks, received_s)
+        if self.sharing is not None:
+            self.sharing.queued(newest_s)
         return True
 
-    def _more(self, room: int) -> Iterator[TickColumns]:
-        """Further blocks in the buffer, until there are `room` ticks of them."""
+    def _more(self, room: int) -> Iterator[tuple[TickColumns, float]]:
+        """Further blocks in the buffer and when each was received, until there are `room` ticks of them."""
         while room > 0 and (taken := self.receiver.buffer.take()) is not None:
             room -= len(taken[0])
-            yield taken[0]
+            yield taken
 
     def _queue(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
         """The next ticks of a partition, to where they belong at present."""

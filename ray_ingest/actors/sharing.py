@@ -13,6 +13,7 @@ from ray_ingest.actors.live import LiveSource, well_since_ms
 from ray_ingest.actors.standby import Standby
 from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import UNDERWAY_MS
+from ray_ingest.core.failover import CountedUntil
 from ray_ingest.core.gaps import gap_of_all, is_note
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.model import GapReason
@@ -66,7 +67,7 @@ class Sharing:
         if since_ms not in (0, self._duty.well_since_ms):
             self._duty.resumed(since_ms)
         elif since_ms and self._duty.counts:
-            self._duty.sent_until_ms = max(self._duty.sent_until_ms, epoch_ms() - STEADY_MS)
+            self._heard(epoch_ms() - STEADY_MS)
 
     def do_duty(self) -> None:
         """Note gaps as told, and begin or end to count."""
@@ -76,13 +77,13 @@ class Sharing:
             note_of_all = gap_of_all(from_ms - UNDERWAY_MS, to_ms, reason)
             for partition, note in enumerate(self._preparation.shares_of_notes(note_of_all)):
                 self._send(partition, note, time.monotonic())
-        counts, since_ms = self._duty.wanted
+        counts, others = self._duty.wanted
         if counts and not self._duty.counts:
             self._counting_since_ms = epoch_ms()
-            for partition, ticks in enumerate(self.standby.release(epoch_ms(), since_ms)):
-                self._send(partition, ticks, time.monotonic())
-                self.counted(ticks)
-        self._duty.heeded(counts, since_ms)
+            for partition, ticks in enumerate(self.standby.release(epoch_ms(), others.event_ms)):
+                self._count(partition, ticks, time.monotonic())
+            self._heard(self._tick_ms)
+        self._duty.heeded(counts, others)
 
     def own_notes(self, notes: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         """The gap notes that are this feed's to tell. While it was away another may have counted; but not if
@@ -96,18 +97,31 @@ class Sharing:
         return kept
 
     def queue(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
-        """The next ticks of a partition, received at `received_s` (monotonic clock)."""
-        self._tick_ms = epoch_ms() - round((time.monotonic() - received_s) * 1000)
+        """The next ticks of a partition, the oldest of them received at `received_s` (monotonic clock)."""
         if self._duty.counts:
-            self._send(partition, ticks, received_s)
-            self.counted(ticks)
+            self._count(partition, ticks, received_s)
         else:
-            self.standby.keep(partition, ticks, self._tick_ms)
+            self.standby.keep(partition, ticks, _epoch_ms_of(received_s))
 
-    def counted(self, ticks: npt.NDArray[np.void]) -> None:
-        """These are in the sequence."""
+    def queued(self, received_s: float) -> None:
+        """All ticks that were received until then (monotonic clock) have been queued."""
+        self._tick_ms = _epoch_ms_of(received_s)
+        if self._duty.counts:
+            self._heard(self._tick_ms)
+
+    def _count(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
+        """Ticks go into the sequence."""
+        self._send(partition, ticks, received_s)
         newest_ms = int(np.max(ticks["event_time_ms"], initial=0, where=~is_note(ticks)))
-        self._duty.sent_until_ms = max(self._duty.sent_until_ms, min(newest_ms, epoch_ms()))
+        self._duty.counted = self._duty.counted.joined(CountedUntil(event_ms=min(newest_ms, epoch_ms())))
+
+    def _heard(self, until_ms: int) -> None:
+        """Nothing that came until then (epoch ms) is missing in the sequence."""
+        self._duty.counted = self._duty.counted.joined(CountedUntil(heard_ms=until_ms))
 
     def _now_well_since_ms(self) -> int:
         return well_since_ms(self._source.connections()) if self._source else self._began_ms
+
+
+def _epoch_ms_of(monotonic_s: float) -> int:
+    return epoch_ms() - round((time.monotonic() - monotonic_s) * 1000)

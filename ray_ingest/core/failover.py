@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from functools import reduce
+from typing import Literal, NamedTuple
 
 Policy = Literal["failover", "arbitrate"]
 
@@ -28,31 +29,45 @@ class FailoverPlan:
     settings: FailoverSettings = FailoverSettings()
 
 
+class CountedUntil(NamedTuple):
+    """How far ticks were counted, in epoch ms, 0 is never: the newest event time, and when the newest was
+    received. The latter is by the clock that tells since when a connection is well; event times are older by
+    a broker's latency, and by up to a second where it tells whole ones."""
+
+    event_ms: int = 0
+    heard_ms: int = 0
+
+    def joined(self, other: CountedUntil) -> CountedUntil:
+        """The later of both, of either time."""
+        return CountedUntil(max(self.event_ms, other.event_ms), max(self.heard_ms, other.heard_ms))
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A feed as it is now; times are epoch ms by the wall clock, 0 is never.
 
     `active`: its ticks count. `well_since_ms` is 0 for one that is not connected, or whose process doesn't
-    answer. `last_tick_ms` is when it received its newest tick. `sent_until_ms` is the newest event time that
-    it counted, and `sent_before_ms` what that was when it became well or began to count.
+    answer. `last_tick_ms` is when it received its newest tick, `counted` how far its own were counted, and
+    `heard_before_ms` until when those were received that had been counted when it became well or began to
+    count.
     """
 
     name: str
     active: bool
     well_since_ms: int
     last_tick_ms: int
-    sent_until_ms: int
-    sent_before_ms: int
+    counted: CountedUntil
+    heard_before_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The feeds whose ticks count from now on, `since_ms` up to which event time (epoch ms) ticks were
-    counted before, the first and last ms in which nobody who counted was well, which `teller` is to note, and
-    why another feed took over ("" when none did)."""
+    """The feeds whose ticks count from now on, how far ticks were counted before, the first and last ms
+    (epoch) in which nobody who counted was well, which `teller` is to note, and why another feed took over
+    ("" when none did)."""
 
     active: frozenset[str]
-    since_ms: int
+    counted: CountedUntil
     gap: tuple[int, int] | None
     teller: str
     why: str
@@ -78,7 +93,7 @@ class Arbiter:
         self._active = ""
         self._lags: dict[str, _Lag] = {}
         self._unfit_ms: dict[str, int] = {}  # when each was last seen unwell or silent
-        self._counted_ms: dict[str, int] = {}  # a process that starts again may know less than it did
+        self._counted: dict[str, CountedUntil] = {}  # a process that starts again may know less than it did
         self._looked_ms = 0
 
     def decide(self, now_ms: int, candidates: Iterable[Candidate]) -> Decision:
@@ -91,7 +106,7 @@ class Arbiter:
         known = {candidate.name: candidate for candidate in candidates}
         feeds = [known[name] for name in self._plan.order if name in known]
         self._look(now_ms, feeds)
-        since_ms = max(self._counted_ms.values(), default=0)
+        counted = reduce(CountedUntil.joined, self._counted.values(), CountedUntil())
         why = ""
         if self._plan.policy == "arbitrate":
             active = frozenset(known)
@@ -99,15 +114,14 @@ class Arbiter:
             why = self._choose(now_ms, feeds)
             active = frozenset((self._active,) if self._active else ())
         gap, teller = self._gap(active, feeds)
-        return Decision(active, since_ms, gap, teller, why)
+        return Decision(active, counted, gap, teller, why)
 
     def _look(self, now_ms: int, feeds: list[Candidate]) -> None:
         """Who lags behind, and who isn't fit."""
         looked_ms = self._looked_ms or now_ms
         self._looked_ms = now_ms
         for feed in feeds:
-            sent_ms = max(feed.sent_until_ms, self._counted_ms.get(feed.name, 0))
-            self._counted_ms[feed.name] = sent_ms
+            self._counted[feed.name] = feed.counted.joined(self._counted.get(feed.name, CountedUntil()))
             newest_ms = max((o.last_tick_ms for o in feeds if o is not feed and o.well_since_ms), default=0)
             lag = self._lags.get(feed.name)
             if newest_ms <= feed.last_tick_ms:
@@ -167,7 +181,7 @@ class Arbiter:
             return None, ""
         first = min(counting, key=lambda feed: feed.well_since_ms)
         until_ms = max(
-            feed.sent_before_ms if feed in counting and feed.active else self._counted_ms[feed.name]
+            feed.heard_before_ms if feed in counting and feed.active else self._counted[feed.name].heard_ms
             for feed in feeds
         )
         if not 0 < until_ms < first.well_since_ms:

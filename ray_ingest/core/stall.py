@@ -35,22 +35,59 @@ class StallSettings:
     many: int = 50
 
 
-class _Usual:
+class _Gaps:
     """Gaps between frames while the same classes traded."""
 
     def __init__(self) -> None:
-        self.gaps = 0.0
+        self.number = 0.0
         self.longest_s = SHORTEST_GAP_S
 
     def add(self, gap_s: float, half_life_s: float) -> None:
         kept = 0.5 ** (gap_s / half_life_s)
-        self.gaps = min(self.gaps * kept + 1.0, ENOUGH_GAPS)
+        self.number = min(self.number * kept + 1.0, ENOUGH_GAPS)
         self.longest_s = max(gap_s, self.longest_s * kept)
 
-    def surprise(self, silence_s: float) -> float:
-        """-ln of the probability of such a silence."""
-        n, k = self.gaps, silence_s / self.longest_s
+    def surprise(self, silence_s: float, usual_s: float = 0.0) -> float:
+        """-ln of the probability of such a silence, if one of `usual_s` were among the gaps."""
+        n, k = self.number, silence_s / max(self.longest_s, usual_s)
         return math.lgamma(n + k + 1) - math.lgamma(n + 1) - math.lgamma(k + 1)
+
+
+class _Usual:
+    """What is usual while the same classes trade: by the gaps there were, and by silences that a new
+    connection didn't end. Such a silence may have been a broker's trouble as well: it is usual until the gaps
+    that came after it say that it would be a surprise."""
+
+    def __init__(self, settings: StallSettings) -> None:
+        self._settings = settings
+        self._gaps = _Gaps()
+        self._since_silence = _Gaps()
+        self._silence_s = 0.0
+
+    @property
+    def is_unknown(self) -> bool:
+        """Nothing has been learned yet."""
+        return not self._gaps.number and not self._silence_s
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that is usual."""
+        return max(self._gaps.longest_s, self._silence_s)
+
+    def add(self, gap_s: float) -> None:
+        """There was this gap between two frames."""
+        self._gaps.add(gap_s, self._settings.half_life_s)
+        self._since_silence.add(gap_s, self._settings.half_life_s)
+        if self._silence_s and self._since_silence.surprise(self._silence_s) >= self._settings.surprise:
+            self._silence_s = 0.0
+
+    def accept(self, silence_s: float) -> None:
+        """So long nothing came, also through a new connection."""
+        self._silence_s, self._since_silence = max(self._silence_s, silence_s), _Gaps()
+
+    def is_surprise(self, silence_s: float) -> bool:
+        """Whether such a silence is too improbable."""
+        return self._gaps.surprise(silence_s, self._silence_s) >= self._settings.surprise
 
 
 class StallWatch:
@@ -101,7 +138,7 @@ class StallWatch:
         elif at_s - before_s >= self._settings.slot_s:
             self._arrival_s = self._flow_s = at_s
             self._flowed = True
-            self._learned().add(at_s - max(before_s, self._since_s), self._settings.half_life_s)
+            self._learned().add(at_s - max(before_s, self._since_s))
 
     def stall(self, now_s: float, active: frozenset[Hashable], instruments: int = 1) -> str:
         """Why the connection of so many instruments is taken for mute, "" if it isn't. Said once: the
@@ -118,17 +155,17 @@ class StallWatch:
             self.lost()
             return f"nothing came in {silence_s:.1f} s since subscribing"
         silence_s, usual = now_s - max(self._last_s, self._since_s), self._learned()
-        unproven = not usual.gaps and instruments >= settings.many and silence_s >= settings.unproven_s
-        if silence_s < soonest_s or (usual.surprise(silence_s) < settings.surprise and not unproven):
+        unproven = usual.is_unknown and instruments >= settings.many and silence_s >= settings.unproven_s
+        if silence_s < soonest_s or not (unproven or usual.is_surprise(silence_s)):
             return ""
         why = f"nothing came for {silence_s:.1f} s, usually there is no gap above {usual.longest_s:.1f} s"
         if not self._flowed:  # it answered a new subscription, and is silent again: perhaps that is its way
-            usual.add(now_s - max(self._flow_s, self._since_s), settings.half_life_s)
+            usual.accept(now_s - max(self._flow_s, self._since_s))
         self.lost()
         return why
 
     def _learned(self) -> _Usual:
-        return self._usual.setdefault(self._active, _Usual())
+        return self._usual.setdefault(self._active, _Usual(self._settings))
 
     def _turn(self, now_s: float, active: frozenset[Hashable]) -> None:
         if active != self._active:

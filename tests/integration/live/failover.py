@@ -42,11 +42,12 @@ UPDATES = {1: 400.0, 10: 10.0}
 """A minute of an instrument, by the market's pace: some 1,200 snapshots a second of each broker."""
 CALM_S = (0.1, 1.5)
 FRESH_MS = 700
-SETTLED_MS = 2_000
+SETTLED_MS = 300
 STRIKE_S, START_S = 8.0, 20.0
 """What one strike takes, recovery included, and the start: the market is made for so long."""
 STUCK_S = 60.0
 FAR_MS = 10**9
+BEHIND_MINUTES = 2
 
 Watch = Callable[[Status], bool]
 """Shown every status of a run; True ends it."""
@@ -54,10 +55,12 @@ Watch = Callable[[Status], bool]
 
 def exchange_for(folder: Path, strikes: int, pace: int = 10) -> Exchange:
     """One that trades from now on for as long as so many strikes may take. At a pace of 10 a minute lasts six
-    seconds: what a broker keeps of its last ten seconds, and sends first, is of minutes that are over. By the
-    clock (1) the minute that has begun may be over at once."""
+    seconds: what a broker keeps of its last ten seconds, and sends first, is of minutes that are over; and
+    its event times begin behind the clock, as a slow broker's, and end up ahead of it. By the clock (1) the
+    minute that has begun may be over at once."""
     minutes = 2 + int((strikes * STRIKE_S + START_S) * pace / 60)
-    market = Market(COUNT, minutes, UPDATES[pace], start_ms=epoch_ms() // MINUTE_MS * MINUTE_MS)
+    start_ms = (epoch_ms() // MINUTE_MS - (BEHIND_MINUTES if pace > 1 else 0)) * MINUTE_MS
+    market = Market(COUNT, minutes, UPDATES[pace], start_ms=start_ms)
     return Exchange(folder, market, pace=pace)
 
 
@@ -175,8 +178,8 @@ class Strikes:
 
 
 def settled(status: Status) -> bool:
-    """Whether all have ticked for a while: whoever takes over was well before the last event time that
-    counted, which brokers tell in whole seconds, so there is no gap."""
+    """Whether all tick: whoever takes over was well before the last tick that counted was received, so there
+    is no gap."""
     at_ms = epoch_ms()
     ticking = [
         feed
@@ -187,8 +190,13 @@ def settled(status: Status) -> bool:
 
 
 def _shown(status: Status) -> str:
-    feeds = [(feed.name, [(c.state, c.why) for c in feed.connections]) for feed in status.feeds]
-    return f"{status.active} counts; {feeds}"
+    at_ms = epoch_ms()
+    feeds = [
+        f"{feed.name} ({', '.join(f'{c.state} {c.why}'.strip() for c in feed.connections)}; "
+        f"well since {feed.well_since_ms - at_ms}, last tick {feed.last_tick_ms - at_ms} ms)"
+        for feed in status.feeds
+    ]
+    return f"{status.active} counts; {'; '.join(feeds)}"
 
 
 def summary(strikes: Strikes, folder: Path) -> tuple[list[float], str]:

@@ -10,13 +10,17 @@ from ray_ingest.actors.duty import Duty
 from ray_ingest.actors.live import decoded, digest_of, encoded, well_since_ms
 from ray_ingest.actors.sharing import Sharing
 from ray_ingest.actors.standby import Standby
+from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import UNDERWAY_MS, ConnectionStatus, State
+from ray_ingest.core.failover import CountedUntil
 from ray_ingest.core.gaps import gap_of_all, is_note
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.feeds.session.adapter import Subscription
 from ray_ingest.model import GapReason
 from tests.unit.actors.test_recorder import NO_FILTER, source_of
 from tests.unit.core.tick_makers import OPEN_MS, Tick, rows
+
+NEVER = CountedUntil()
 
 
 class Pumped:
@@ -36,7 +40,9 @@ class Pumped:
 
     def queue(self, *at_ms: int) -> None:
         """Ticks with a cumulative volume."""
-        self.sharing.queue(0, rows(Tick(0, at, volume=at) for at in at_ms), time.monotonic())
+        received_s = time.monotonic()
+        self.sharing.queue(0, rows(Tick(0, at, volume=at) for at in at_ms), received_s)
+        self.sharing.queued(received_s)
 
     @property
     def sent(self) -> list[int]:
@@ -52,26 +58,26 @@ def test_what_came_on_standby_is_sent_first_and_once() -> None:
     feed.queue(1, 2)
     assert (feed.sent, feed.standby.held_back) == ([], 2)
     for _ in range(2):
-        feed.duty.tell(True, 0)
+        feed.duty.tell(True, NEVER)
         feed.sharing.do_duty()
     feed.queue(3)
     assert (feed.sent, feed.standby.held_back) == ([1, 2, 3], 0)
-    feed.duty.wanted = (False, 0)
+    feed.duty.wanted = (False, NEVER)
     feed.sharing.do_duty()
     feed.queue(4)
-    feed.duty.tell(True, 0)
+    feed.duty.tell(True, NEVER)
     feed.sharing.do_duty()
     assert feed.sent == [1, 2, 3, 4]
-    assert feed.duty.sent_until_ms == OPEN_MS + 4
+    assert feed.duty.counted.event_ms == OPEN_MS + 4
 
 
 def test_whoever_tells_it_to_end_knows_up_to_when_it_counted() -> None:
     """The answer comes when the pump has heeded it, and holds what was queued until then."""
     feed = Pumped()
-    feed.duty.tell(True, 0)
+    feed.duty.tell(True, NEVER)
     feed.sharing.do_duty()
-    answers: list[int] = []
-    teller = threading.Thread(target=lambda: answers.append(feed.duty.tell(False, 0)))
+    answers: list[CountedUntil] = []
+    teller = threading.Thread(target=lambda: answers.append(feed.duty.tell(False, NEVER)))
     feed.queue(7)
     teller.start()
     while feed.duty.wanted[0]:
@@ -79,8 +85,24 @@ def test_whoever_tells_it_to_end_knows_up_to_when_it_counted() -> None:
     feed.sharing.do_duty()
     teller.join()
     feed.queue(8)
-    assert answers == [OPEN_MS + 7]
+    assert [answer.event_ms for answer in answers] == [OPEN_MS + 7]
     assert feed.sent == [7]
+
+
+def test_what_was_heard_goes_by_the_clock_that_received_it() -> None:
+    """Ticks of event times long ago were received now, those on standby when they came: a connection that
+    became well before that has missed nothing since. Of ticks that don't count nothing is told."""
+    feed = Pumped()
+    began_ms = epoch_ms()
+    feed.queue(1)
+    assert feed.duty.counted == NEVER
+    received_ms = feed.sharing.last_tick_ms
+    assert began_ms <= received_ms <= epoch_ms()
+    feed.duty.tell(True, NEVER)
+    feed.sharing.do_duty()
+    assert feed.duty.counted == CountedUntil(OPEN_MS + 1, received_ms)
+    feed.queue(2)
+    assert feed.duty.counted == CountedUntil(OPEN_MS + 2, feed.sharing.last_tick_ms)
 
 
 def test_a_gap_is_noted_once_however_often_it_is_told() -> None:
@@ -91,7 +113,7 @@ def test_a_gap_is_noted_once_however_often_it_is_told() -> None:
         feed.sharing.do_duty()
     (notes,) = feed.sequence
     assert notes.tolist() == gap_of_all(OPEN_MS - UNDERWAY_MS, OPEN_MS + 5, GapReason.RESTART).tolist()
-    assert feed.duty.sent_before_ms == OPEN_MS + 5
+    assert feed.duty.heard_before_ms == OPEN_MS + 5
 
 
 def test_only_ticks_that_found_no_room_are_its_own_to_tell() -> None:
@@ -109,7 +131,7 @@ def test_what_the_only_one_that_counts_missed_is_its_own_to_tell() -> None:
     for one_counts, told in ((True, [now_ms + 9]), (False, [])):
         feed = Pumped(one_counts)
         assert not len(feed.sharing.own_notes(notes))
-        feed.duty.tell(True, 0)
+        feed.duty.tell(True, NEVER)
         feed.sharing.do_duty()
         assert feed.sharing.own_notes(notes)["event_time_ms"].tolist() == told
 

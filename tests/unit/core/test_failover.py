@@ -5,20 +5,30 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_ingest.core.failover import Arbiter, Candidate, Decision, FailoverPlan, FailoverSettings
+from ray_ingest.core.failover import (
+    Arbiter,
+    Candidate,
+    CountedUntil,
+    Decision,
+    FailoverPlan,
+    FailoverSettings,
+)
 
 ORDER = ("upstox", "fyers", "dhan")
 SETTINGS = FailoverSettings(silence_ms=1_500, failback_ms=30_000)
 FAILOVER = FailoverPlan("failover", ORDER, SETTINGS)
 ARBITRATE = FailoverPlan("arbitrate", ORDER, SETTINGS)
 NOW_MS = 1_000_000
+EVENT_MS = NOW_MS - 900
+NEVER = CountedUntil()
 LOOK_MS = 100
 
 
 def well(name: str, active: bool = False, **changes: int) -> Candidate:
-    """A feed that has been well for 100 s and ticks; one that is active has counted all of it."""
-    sent_ms = NOW_MS if active else 0
-    usual = Candidate(name, active, NOW_MS - 100_000, NOW_MS, sent_ms, NOW_MS - 50_000 if active else 0)
+    """A feed that has been well for 100 s and ticks; one that is active has counted all of it, the newest
+    with an event time of EVENT_MS."""
+    counted = CountedUntil(EVENT_MS, NOW_MS) if active else NEVER
+    usual = Candidate(name, active, NOW_MS - 100_000, NOW_MS, counted, NOW_MS - 50_000 if active else 0)
     return replace(usual, **changes)
 
 
@@ -37,8 +47,8 @@ class Feed:
     well_since_ms: int = 0
     last_tick_ms: int = 0
     active: bool = False
-    sent_until_ms: int = 0
-    sent_before_ms: int = 0
+    counted: CountedUntil = NEVER
+    heard_before_ms: int = 0
     gaps: list[tuple[int, int]] = field(default_factory=list)
 
     def live(self, now_ms: int) -> None:
@@ -46,20 +56,20 @@ class Feed:
         if not self.up:
             self.well_since_ms = 0
         elif not self.well_since_ms:
-            self.well_since_ms, self.sent_before_ms = now_ms, self.sent_until_ms
+            self.well_since_ms, self.heard_before_ms = now_ms, self.counted.heard_ms
         if self.up and not self.mute:
             self.last_tick_ms = now_ms
             if self.active:
-                self.sent_until_ms = now_ms
+                self.counted = CountedUntil(now_ms // 1_000 * 1_000, now_ms)
 
     def heed(self, decision: Decision) -> None:
         """Do as it was told."""
         if self.name in decision.active and not self.active:
-            self.sent_before_ms = max(self.sent_before_ms, decision.since_ms)
+            self.heard_before_ms = max(self.heard_before_ms, decision.counted.heard_ms)
         self.active = self.name in decision.active
         if decision.gap and decision.teller == self.name:
             self.gaps.append(decision.gap)
-            self.sent_before_ms = max(self.sent_before_ms, decision.gap[1])
+            self.heard_before_ms = max(self.heard_before_ms, decision.gap[1])
 
     @property
     def candidate(self) -> Candidate:
@@ -69,8 +79,8 @@ class Feed:
             self.active,
             self.well_since_ms,
             self.last_tick_ms,
-            self.sent_until_ms,
-            self.sent_before_ms,
+            self.counted,
+            self.heard_before_ms,
         )
 
 
@@ -94,7 +104,8 @@ def test_one_that_is_not_connected_is_left_at_once() -> None:
     arbiter = Arbiter(FAILOVER)
     assert settled(arbiter, well("upstox", True), well("fyers"), well("dhan")).active == {"upstox"}
     decision = arbiter.decide(NOW_MS + LOOK_MS, [away("upstox", True), well("fyers"), well("dhan")])
-    assert decision == Decision(frozenset({"fyers"}), NOW_MS, None, "", "upstox is not connected")
+    counted = CountedUntil(EVENT_MS, NOW_MS)
+    assert decision == Decision(frozenset({"fyers"}), counted, None, "", "upstox is not connected")
 
 
 def test_if_none_is_well_the_active_stays() -> None:
@@ -140,6 +151,19 @@ def test_one_that_was_well_all_along_is_preferred_to_one_that_has_just_come_back
     assert decision.gap is None
 
 
+def test_one_that_came_back_within_the_second_of_the_last_trade_missed_nothing() -> None:
+    """Brokers tell event times in whole seconds: the newest that counted is older than the connection of the
+    one that takes over, though its tick was received long after."""
+    arbiter = Arbiter(FAILOVER)
+    settled(arbiter, well("upstox", True), well("fyers"))
+    fresh = well("fyers", well_since_ms=NOW_MS - 500)
+    decision = arbiter.decide(NOW_MS + LOOK_MS, [away("upstox", True), fresh])
+    assert (decision.active, decision.gap) == ({"fyers"}, None)
+    later = replace(fresh, well_since_ms=NOW_MS + 5)
+    decision = Arbiter(FAILOVER).decide(NOW_MS + LOOK_MS, [away("upstox", True), later])
+    assert decision.gap == (NOW_MS, NOW_MS + 5)
+
+
 def test_another_arbiter_goes_on_where_the_first_was() -> None:
     """A supervisor that starts again finds who counts from the feeds, and switches nothing."""
     assert Arbiter(FAILOVER).decide(NOW_MS, [well("upstox"), well("fyers", True)]).active == {"fyers"}
@@ -157,19 +181,19 @@ def test_the_preferred_one_counts_again_when_it_has_been_well_for_long() -> None
 
 def test_all_count_when_they_are_arbitrated() -> None:
     """Each has what the others lack; what one missed is no gap while another is well."""
-    resumed = well("upstox", True, well_since_ms=NOW_MS - 10, sent_before_ms=NOW_MS - 5_000)
+    resumed = well("upstox", True, well_since_ms=NOW_MS - 10, heard_before_ms=NOW_MS - 5_000)
     decision = Arbiter(ARBITRATE).decide(NOW_MS, [resumed, well("fyers", True), away("dhan", True)])
     assert (decision.active, decision.gap) == (set(ORDER), None)
 
 
 def test_when_all_were_away_the_first_that_is_back_tells_the_gap() -> None:
     """Also when a second one is back and ticks before anybody looked; and nothing is told twice."""
-    first = well("upstox", True, well_since_ms=NOW_MS - 50, sent_before_ms=NOW_MS - 9_000)
-    second = well("fyers", True, well_since_ms=NOW_MS - 20, sent_before_ms=NOW_MS - 8_000)
+    first = well("upstox", True, well_since_ms=NOW_MS - 50, heard_before_ms=NOW_MS - 9_000)
+    second = well("fyers", True, well_since_ms=NOW_MS - 20, heard_before_ms=NOW_MS - 8_000)
     arbiter = Arbiter(ARBITRATE)
     decision = arbiter.decide(NOW_MS, [first, second])
     assert (decision.gap, decision.teller) == ((NOW_MS - 8_000, NOW_MS - 50), "upstox")
-    noted = replace(first, sent_before_ms=NOW_MS - 50)
+    noted = replace(first, heard_before_ms=NOW_MS - 50)
     assert arbiter.decide(NOW_MS + LOOK_MS, [noted, second]).gap is None
 
 
@@ -208,7 +232,7 @@ def test_whatever_happens_to_the_feeds(changes: list[tuple[int, str, int]], rest
             now_ms += LOOK_MS
             for each in feeds:
                 each.live(now_ms)
-            counted_ms += [now_ms] * any(each.sent_until_ms == now_ms for each in feeds)
+            counted_ms += [now_ms] * any(each.counted.heard_ms == now_ms for each in feeds)
             decision = arbiter.decide(now_ms, [each.candidate for each in feeds])
             for each in feeds:
                 each.heed(decision)

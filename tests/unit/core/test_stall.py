@@ -177,6 +177,22 @@ def test_a_false_alarm_teaches() -> None:
     assert all(later > 2 * earlier for earlier, later in pairwise(gaps))
 
 
+def test_a_broker_that_was_in_trouble_for_long_is_not_taken_for_quiet_afterwards() -> None:
+    """It answered new subscriptions and fell mute again, so its silences grew; once it ticks as before, a
+    mute connection is found as soon as ever."""
+    watch = new_watch()
+    now_s, frames = 0.0, [n / 10 for n in range(600)]
+    for _ in range(4):
+        alarm = watched(watch, frames, now_s + 20_000, from_s=now_s)
+        assert alarm is not None
+        now_s, frames = alarm, [alarm + 0.5]
+        watch.subscribed(now_s)
+    back = [now_s + n / 10 for n in range(60)]
+    alarm = watched(watch, back, now_s + 1_000, from_s=now_s)
+    assert alarm is not None
+    assert alarm - back[-1] <= 5.0
+
+
 def test_who_was_asleep_himself_blames_nobody() -> None:
     """After a suspended process goes on, silence counts from there."""
     watch = new_watch()
