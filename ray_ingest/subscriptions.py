@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -36,7 +38,8 @@ def subscriptions_of(config: AppConfig) -> Subscriptions:
 
     Without stored masters full names are taken as they are where a broker's keys can be told from them.
     Raises ConfigError in one line: for a name that nobody knows, with near matches, for one that the only
-    broker doesn't have, and when a broker has none at all. One that some of several lack is only logged.
+    broker doesn't have, and when a broker has none at all. One that some of several lack is logged, and its
+    ticks from any of the others count.
     """
     texts = [*config.instruments, *_listed(config)]
     masters: Instruments | None = None
@@ -49,7 +52,7 @@ def subscriptions_of(config: AppConfig) -> Subscriptions:
         names = _plain(texts, error)
     if not names:
         raise ConfigError("instruments: nothing to subscribe")
-    return {broker: _of_broker(broker, names, masters, config) for broker in config.live_brokers}
+    return _with_carriers({b: _of_broker(b, names, masters, config) for b in config.live_brokers})
 
 
 class Changes:
@@ -147,8 +150,21 @@ def _of_broker(
         line = f"instruments: {why} {', '.join(missing[:NAMED])}{more}"
         if not found or len(config.live_brokers) == 1:
             raise ConfigError(line)
-        _warn_once(line)
+        _warn_once(f"{line}: of those the ticks of any broker that has them count")
     return tuple(found)
+
+
+def _with_carriers(found: Subscriptions) -> Subscriptions:
+    """The same, each knowing who else has it."""
+    brokers = Counter(one.name for subscriptions in found.values() for one in subscriptions)
+    return {
+        broker: tuple(
+            one if brokers[one.name] == len(found)
+            else replace(one, carriers="one" if brokers[one.name] == 1 else "some")
+            for one in subscriptions
+        )
+        for broker, subscriptions in found.items()
+    }  # fmt: skip
 
 
 @cache

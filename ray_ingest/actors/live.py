@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from ray_ingest.core.connection import ConnectionStatus, State
-from ray_ingest.feeds.session.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Subscription, Uneven
 
 
 @runtime_checkable
@@ -19,6 +19,10 @@ class LiveSource(Protocol):
     @property
     def last_tick_ms(self) -> int:
         """When the newest tick was received: epoch ms, 0 is never."""
+
+    @property
+    def uneven(self) -> Uneven:
+        """What of its instruments other feeds of the run lack; said before the first tick of one."""
 
     def connections(self) -> list[ConnectionStatus]:
         """How each connection is; it is live before the first tick that came through it is handed out."""

@@ -183,7 +183,7 @@ class Pump:
     def _pump(self) -> None:
         if self.live:
             # It listens at once, whether the store can be asked or not: the buffer holds what comes.
-            if not self._settings.shared and self._recorder is not None:
+            if self._recorder is not None:
                 self._silence = Silence(self._recorder.silent_since_ms, self.connected)
             self.receiver.start()
         began_s = time.monotonic()

@@ -14,9 +14,10 @@ from ray_ingest.actors.standby import Standby
 from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import UNDERWAY_MS
 from ray_ingest.core.failover import CountedUntil
-from ray_ingest.core.gaps import gap_of_all, is_note
+from ray_ingest.core.gaps import gap_of_all, is_note, narrowed
 from ray_ingest.core.preparation import Preparation
-from ray_ingest.model import GapReason
+from ray_ingest.feeds.session.adapter import EVEN, Uneven
+from ray_ingest.model import ALL_INSTRUMENTS, GapReason
 
 STEADY_MS = 120_000  # for so long a connection may have been mute before it is known not to be live
 
@@ -27,7 +28,8 @@ Send = Callable[[int, npt.NDArray[np.void], float], None]
 class Sharing:
     """The pump's view of a `Duty`. All but `well_since_ms` and `last_tick_ms` is for the pump's thread.
 
-    A source without connections (None) is well from its beginning.
+    A source without connections (None) is well from its beginning. Of instruments that not every feed has,
+    ticks always count: whoever counts may lack them, and of two that tell the same trade it is one.
     """
 
     def __init__(
@@ -88,20 +90,26 @@ class Sharing:
     def own_notes(self, notes: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         """The gap notes that are this feed's to tell. While it was away another may have counted; but not if
         only one counts at a time, and it has been this one all the time: such as when one of several
-        connections is lost and no other feed is better."""
+        connections is lost and no other feed is better. Nor of instruments that no other has."""
         own = notes["day_volume"] == GapReason.OVERFLOW
         if self._one_counts and self._duty.counts:
             alone = notes["event_time_ms"] + UNDERWAY_MS >= self._counting_since_ms
             own |= (notes["day_volume"] == GapReason.DISCONNECT) & alone
-        kept: npt.NDArray[np.void] = notes[own]
-        return kept
+        own |= np.isin(notes["instrument"], self._uneven.alone)
+        sent = own & self._duty.counts
+        of_all = notes[~sent & (notes["instrument"] == ALL_INSTRUMENTS)]
+        return np.concatenate((notes[own], narrowed(of_all, self._uneven.alone)))
 
     def queue(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
         """The next ticks of a partition, the oldest of them received at `received_s` (monotonic clock)."""
         if self._duty.counts:
             self._count(partition, ticks, received_s)
-        else:
-            self.standby.keep(partition, ticks, _epoch_ms_of(received_s))
+            return
+        if len(self._uneven.not_all):
+            apart = np.isin(ticks["instrument"], self._uneven.not_all)
+            self._send(partition, ticks[apart], received_s)
+            ticks = ticks[~apart]
+        self.standby.keep(partition, ticks, _epoch_ms_of(received_s))
 
     def queued(self, received_s: float) -> None:
         """All ticks that were received until then (monotonic clock) have been queued."""
@@ -118,6 +126,10 @@ class Sharing:
     def _heard(self, until_ms: int) -> None:
         """Nothing that came until then (epoch ms) is missing in the sequence."""
         self._duty.counted = self._duty.counted.joined(CountedUntil(heard_ms=until_ms))
+
+    @property
+    def _uneven(self) -> Uneven:
+        return self._source.uneven if self._source else EVEN
 
     def _now_well_since_ms(self) -> int:
         return well_since_ms(self._source.connections()) if self._source else self._began_ms

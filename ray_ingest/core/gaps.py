@@ -30,6 +30,13 @@ def gap_of_all(from_ms: int, to_ms: int, reason: GapReason) -> npt.NDArray[np.vo
     return gap_notes([ALL_INSTRUMENTS], [from_ms], [to_ms], [-1], reason)
 
 
+def narrowed(notes: npt.NDArray[np.void], instruments: npt.NDArray[np.uint32]) -> npt.NDArray[np.void]:
+    """Notes of all instruments as those of each of these ids; order by note, then id."""
+    each = np.repeat(notes, len(instruments))
+    each["instrument"] = np.tile(instruments, len(notes))
+    return each
+
+
 def is_note(ticks: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     """A mask over TICK rows: which are gap notes."""
     return (ticks["flags"] & GAP_NOTE).astype(np.bool_)

@@ -63,6 +63,24 @@ def test_the_nearest_expiry_moves_on_with_the_day(folder: Path, monkeypatch: pyt
     assert changes.change() is None
 
 
+def test_who_else_has_an_instrument_is_said_with_it(folder: Path) -> None:
+    """Three brokers have the first future, two the second, one the third."""
+    futures = [one for one in market.DERIVATIVES if one.token in ("50001", "50002", "50003")]
+    texts = {
+        "u.json": market.upstox(futures),
+        "fo.csv": market.fyers_fo(futures[:1]),
+        "cm.csv": market.fyers_cm(),
+        "d.csv": market.dhan_detailed(futures[:2]),
+    }
+    market.stored(folder, texts)
+    listed = ",".join(f"NSE_FO|{one.token}" for one in futures)
+    found = subscriptions_of(compose(["feed=brokers", f"instruments=[{listed}]"]))
+    carriers = {broker: [one.carriers for one in subscriptions] for broker, subscriptions in found.items()}
+    assert carriers == {"upstox": ["all", "some", "one"], "fyers": ["all"], "dhan": ["all", "some"]}
+    (alone,) = subscriptions_of(compose(["feed=upstox", f"instruments=[{listed}]"])).values()
+    assert [one.carriers for one in alone] == ["all"] * 3
+
+
 def test_masters_that_are_fetched_are_read(folder: Path) -> None:
     """A name that the old ones didn't have, or a key that is another now."""
     config = compose(["feed=upstox", "instruments=[NSE_FO|8765]"])

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from ray_ingest.core.connection import Trouble
 from ray_ingest.core.instruments import InstrumentTable, split_name
@@ -35,13 +38,31 @@ class WireSettings:
     connect_s: float = 10.0
 
 
+Carriers = Literal["all", "some", "one"]
+"""Which feeds of a run have an instrument: all of them, this and some others, this one alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One instrument of a feed: our name ("NSE_EQ|2885"), the broker's key, its tick size in rupees."""
+    """One instrument of a feed: our name ("NSE_EQ|2885"), the broker's key, its tick size in rupees, and who
+    has it."""
 
     name: str
     key: str
     tick_size: float = 0.05
+    carriers: Carriers = "all"
+
+
+class Uneven(NamedTuple):
+    """Ids of a feed's instruments, each ascending: those that not every feed of the run has, and those of
+    them that no other has."""
+
+    not_all: npt.NDArray[np.uint32]
+    alone: npt.NDArray[np.uint32]
+
+
+EVEN = Uneven(np.zeros(0, np.uint32), np.zeros(0, np.uint32))
+"""Every feed has all."""
 
 
 class Keys:
@@ -62,6 +83,14 @@ class Keys:
             self.ids[subscription.key] = self.table.intern(exchange, token, self._source)
             self.tick_sizes[subscription.key] = subscription.tick_size
         self.version += 1
+
+    def uneven(self, subscriptions: Iterable[Subscription]) -> Uneven:
+        """What of these, which are known, other feeds lack."""
+        found = [(self.ids[one.key], one.carriers) for one in subscriptions if one.carriers != "all"]
+        alone = [id_ for id_, carriers in found if carriers == "one"]
+        return Uneven(
+            np.array(sorted(id_ for id_, _ in found), np.uint32), np.array(sorted(alone), np.uint32)
+        )
 
 
 class Listener(Protocol):

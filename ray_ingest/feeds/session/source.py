@@ -10,7 +10,7 @@ from ray_ingest.core.connection import ConnectionStatus
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import RayIngestError
 from ray_ingest.feeds.brokers import adapter_of
-from ray_ingest.feeds.session.adapter import Adapter, Keys, Subscription
+from ray_ingest.feeds.session.adapter import Adapter, Keys, Subscription, Uneven
 from ray_ingest.feeds.session.session import Session
 from ray_ingest.feeds.session.settings import BrokerSettings, SessionSettings
 from ray_ingest.feeds.source import Disconnected, digest
@@ -67,6 +67,11 @@ class BrokerSource:
     def dropped(self) -> dict[str, int]:
         """What was no tick, by the decoders' reasons, and "frames_overflow": frames that found no room."""
         return self._session.dropped()
+
+    @property
+    def uneven(self) -> Uneven:
+        """What of its instruments other feeds lack."""
+        return self._session.uneven
 
     @property
     def last_tick_ms(self) -> int:

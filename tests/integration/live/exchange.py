@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from ray_ingest.clock import epoch_ms
 from tests.integration.live.masters import write_listing
@@ -21,16 +22,25 @@ class Exchange:
     """Venues of `brokers` by name, started and stopped by the context.
 
     Tokens are in files of `folder`/tokens, masters in the state folder `folder`/state, what is to be
-    subscribed in `list_file`. The market trades `pace` times as fast as the clock: with 1 by it.
+    subscribed in `list_file`. The market trades `pace` times as fast as the clock: with 1 by it. Instruments
+    that a broker `lacks` are not in its master.
     """
 
-    def __init__(self, folder: Path, market: Market, brokers: Sequence[str] = BROKERS, pace: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        market: Market,
+        brokers: Sequence[str] = BROKERS,
+        pace: int = 1,
+        lacks: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
         self.market = market
         self.pace = pace
         self.brokers = tuple(brokers)
         self.venues: dict[str, Venue] = {broker: make_venue(broker, market) for broker in brokers}
         self.state_home = folder / "state"
         self.list_file = folder / "instruments.txt"
+        self._lacks = lacks
         self._tokens = folder / "tokens"
         self._stack = ExitStack()
 
@@ -39,7 +49,10 @@ class Exchange:
         for broker, venue in self.venues.items():
             self._stack.enter_context(venue)
             self.renew_token(broker)
-            listed = [(one.name, one.keys[broker]) for one in self.market.instruments]
+            lacking = self._lacks.get(broker, ())
+            listed = [
+                (one.name, one.keys[broker]) for one in self.market.instruments if one.name not in lacking
+            ]
             write_listing(self.state_home, broker, listed)
         self.list_instruments([one.name for one in self.market.instruments])
         return self

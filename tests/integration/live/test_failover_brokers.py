@@ -8,6 +8,7 @@ import pytest
 
 from ray_ingest import Candles
 from ray_ingest.actors.status import Status
+from tests.integration.live.exchange import Exchange
 from tests.integration.live.failover import (
     WORST_S,
     Strikes,
@@ -95,3 +96,37 @@ def test_all_count_when_arbitrated(server: Server, tmp_path: Path) -> None:
     assert {broker for broker, rows in ticks.items() if len(rows) > 1_000} == set(BROKERS)
     with Candles(server.url) as candles:
         assert candles.gaps().rows() == []
+
+
+def test_what_not_every_broker_has_counts_whoever_counts(server: Server, tmp_path: Path) -> None:
+    """Upstox counts, is cut off, and Fyers takes over. What Upstox and Dhan have goes on from Dhan, what only
+    Dhan has came all the time, and of what only Upstox had its absence is a gap: the one there is."""
+    steps = 0
+
+    def watch(status: Status) -> bool:
+        nonlocal steps
+        counted = sum(feed.committed for feed in status.feeds)
+        if steps == 0 and settled(status) and status.active == ["upstox"] and counted > 2_000:
+            exchange.venues["upstox"].refuse(503)
+            exchange.venues["upstox"].abort()
+            steps = 1
+        elif steps == 1 and status.active == ["fyers"] and counted > 4_000:
+            exchange.venues["upstox"].heal()
+            steps = 2
+        return steps == 2 and settled(status) and counted > 8_000
+
+    market = exchange_for(tmp_path, 2, pace=1).market
+    of_two, of_dhan, of_upstox = (one.name for one in market.instruments[-3:])
+    lacks = {"upstox": [of_dhan], "fyers": [of_two, of_dhan, of_upstox], "dhan": [of_upstox]}
+    with Exchange(tmp_path, market, lacks=lacks) as exchange:
+        run(plan_for(exchange, server, tmp_path), exchange, watch)
+        number, differing = unlike(tmp_path / "journal", server.url, exchange.market)
+    assert differing == [], differing[:5]
+    assert number >= exchange.market.count
+    ticks = Sequences.read(tmp_path / "journal").ticks
+    came = {broker: {name for name, _ in rows} for broker, rows in ticks.items()}
+    assert {of_two, of_dhan} <= came["dhan"]
+    assert {of_two, of_upstox} <= came["upstox"]
+    with Candles(server.url) as candles:
+        gaps = candles.gaps()
+    assert gaps.select("instrument", "reason").rows() == [(of_upstox, "disconnect")]

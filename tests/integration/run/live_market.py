@@ -13,7 +13,7 @@ from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import ConnectionStatus, State
 from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.errors import ProcessSpentError
-from ray_ingest.feeds.session.adapter import Subscription
+from ray_ingest.feeds.session.adapter import EVEN, Subscription
 from ray_ingest.feeds.source import Disconnected, digest
 from ray_ingest.model import NULL, TickColumns
 
@@ -65,6 +65,7 @@ class Broker:
 
     live = True
     paced_by = None
+    uneven = EVEN
 
     def __init__(self, market: Market, name: str) -> None:
         self.name = name

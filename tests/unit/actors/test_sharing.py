@@ -13,11 +13,12 @@ from ray_ingest.actors.standby import Standby
 from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import UNDERWAY_MS, ConnectionStatus, State
 from ray_ingest.core.failover import CountedUntil
-from ray_ingest.core.gaps import gap_of_all, is_note
+from ray_ingest.core.gaps import gap_notes, gap_of_all, is_note
 from ray_ingest.core.preparation import Preparation
-from ray_ingest.feeds.session.adapter import Subscription
+from ray_ingest.feeds.session.adapter import Keys, Subscription, Uneven
 from ray_ingest.model import GapReason
 from tests.unit.actors.test_recorder import NO_FILTER, source_of
+from tests.unit.actors.test_silence import Connected
 from tests.unit.core.tick_makers import OPEN_MS, Tick, rows
 
 NEVER = CountedUntil()
@@ -26,13 +27,18 @@ NEVER = CountedUntil()
 class Pumped:
     """A sharing of one partition whose sequence is a list."""
 
-    def __init__(self, one_counts: bool = True) -> None:
-        source = source_of("A")
+    def __init__(self, one_counts: bool = True, uneven: Uneven | None = None) -> None:
+        source = source_of("A", "B", "C")
+        connected = None
+        if uneven is not None:
+            source.__class__ = Connected
+            assert isinstance(source, Connected)
+            source.uneven, connected = uneven, source
         self.sequence: list[npt.NDArray[np.void]] = []
         self.duty = Duty(counts=False)
         self.standby = Standby(None, source, 1, 100)
         preparation = Preparation(source.table, NO_FILTER, 1, 60_000)
-        self.sharing = Sharing(self.duty, None, preparation, self.standby, self._send, one_counts)
+        self.sharing = Sharing(self.duty, connected, preparation, self.standby, self._send, one_counts)
 
     def _send(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
         if len(ticks):
@@ -136,6 +142,49 @@ def test_what_the_only_one_that_counts_missed_is_its_own_to_tell() -> None:
         assert feed.sharing.own_notes(notes)["event_time_ms"].tolist() == told
 
 
+def keys_of(*listed: Subscription) -> Uneven:
+    """What a feed with these subscriptions says that others lack."""
+    keys = Keys("x")
+    keys.learn(listed)
+    return keys.uneven(listed)
+
+
+UNEVEN = keys_of(
+    Subscription("NSE_EQ|A", "a"),
+    Subscription("NSE_EQ|B", "b", carriers="some"),
+    Subscription("NSE_EQ|C", "c", carriers="one"),
+)
+
+
+def test_what_others_may_lack_counts_though_another_feed_does() -> None:
+    """Of three instruments all feeds have the first: only its ticks wait until this feed counts."""
+    feed = Pumped(uneven=UNEVEN)
+    ticks = rows(Tick(id_, at, volume=at) for at, id_ in enumerate((0, 1, 2, 0), 1))
+    feed.sharing.queue(0, ticks, time.monotonic())
+    assert (feed.sent, feed.standby.held_back) == ([2, 3], 2)
+    assert feed.duty.counted == NEVER
+    feed.duty.tell(True, NEVER)
+    feed.sharing.do_duty()
+    assert feed.sent == [2, 3, 1, 4]
+
+
+def test_what_no_other_feed_has_is_missed_when_this_one_is_away() -> None:
+    """Whoever counts, of the third instrument the gap is told: a disconnection's, a restart's, by name or of
+    all; of the others while it counts only."""
+    for counts in (False, True):
+        feed = Pumped(uneven=UNEVEN)
+        feed.duty.tell(counts, NEVER)
+        feed.sharing.do_duty()
+        from_ms = epoch_ms() + 9
+        for reason in (GapReason.DISCONNECT, GapReason.RESTART):
+            told = gap_of_all(from_ms, from_ms + 5, reason)
+            whole = counts and reason is GapReason.DISCONNECT
+            wanted = told if whole else gap_notes([2], [from_ms], [from_ms + 5], [-1], reason)
+            assert feed.sharing.own_notes(told).tolist() == wanted.tolist()
+        named = gap_notes([0, 1, 2], [from_ms] * 3, [from_ms + 5] * 3, [-1] * 3, GapReason.DISCONNECT)
+        assert feed.sharing.own_notes(named)["instrument"].tolist() == ([0, 1, 2] if counts else [2])
+
+
 def test_a_feed_is_well_when_all_its_connections_are() -> None:
     """Since the last of them became live; those that carry nothing don't matter."""
     live = [ConnectionStatus("a", State.LIVE, 5, "", 10), ConnectionStatus("b", State.LIVE, 9, "", 10)]
@@ -147,6 +196,6 @@ def test_a_feed_is_well_when_all_its_connections_are() -> None:
 
 def test_a_list_of_subscriptions_survives_its_way_to_a_feed() -> None:
     """It is what it was, and its digest tells it from others."""
-    listed = (Subscription("NSE_EQ|2885", "k", 0.1),)
+    listed = (Subscription("NSE_EQ|2885", "k", 0.1, "some"),)
     assert decoded(encoded(listed)) == listed
     assert digest_of(encoded(listed)) != digest_of(encoded(()))

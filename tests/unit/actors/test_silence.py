@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ray_ingest.actors.silence import PIECE_MS, Silence
 from ray_ingest.core.connection import ConnectionStatus, State
-from ray_ingest.feeds.session.adapter import Subscription
+from ray_ingest.feeds.session.adapter import EVEN, Subscription, Uneven
 from tests.unit.actors.test_recorder import ListSource, source_of
 
 DOWN = ConnectionStatus("x-1", State.TOKEN_EXPIRED, 50, "", 10)
@@ -16,6 +16,7 @@ class Connected(ListSource):
 
     last_tick_ms = 0
     states = (DOWN, DOWN)
+    uneven: Uneven = EVEN
 
     def connections(self) -> list[ConnectionStatus]:
         """As the test says."""
