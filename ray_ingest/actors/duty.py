@@ -14,9 +14,10 @@ class Duty:
     """What the feed is to do, and what it has counted; times are epoch ms, 0 is never.
 
     `counts` is what it does now; `wanted` what it was told last: whether to, and how far others did.
-    `counted` is how far its sequence goes: event times not beyond the wall clock, receipt in quiet times up
-    to when it has certainly missed nothing; `heard_before_ms` is what receipt was when the connection that is
-    well since `well_since_ms` became so, or, of all, when its ticks began to count.
+    `counted` is how far its ticks were: event times not beyond the wall clock, receipt in quiet times up to
+    when it has certainly missed nothing; `heard_before_ms` is until when those were received that had been
+    counted when the connection that is well since `well_since_ms` became so, or, whichever feed's, when its
+    own began to count.
     """
 
     def __init__(self, counts: bool) -> None:
@@ -30,8 +31,8 @@ class Duty:
         self._noted_until_ms = 0
 
     def tell(self, counts: bool, others: CountedUntil) -> CountedUntil:
-        """Count from now on, `others` having counted so far; or count no more: then nothing is added to the
-        sequence once this returns, if the pump can be reached. Returns `counted`."""
+        """Count from now on, `others` having counted so far; or count no more: then `counted`, which is
+        returned, goes no further, if the pump can be reached."""
         self._heeded.clear()
         self.wanted = (counts, others)
         if not counts and self.counts:
@@ -43,7 +44,7 @@ class Duty:
         self._gaps.append((from_ms, to_ms))
 
     def resumed(self, well_since_ms: int) -> None:
-        """The connection is well again; every tick that came before it was is in the sequence."""
+        """The connection is well again; every tick that came before it was and counts is in the sequence."""
         self.heard_before_ms, self.well_since_ms = self.counted.heard_ms, well_since_ms
 
     def next_gap(self) -> tuple[int, int] | None:

@@ -130,8 +130,8 @@ class FeedStats(msgspec.Struct):
     A feed is `over` when it does nothing more; one that has ended still looks after what it sent.
 
     `active`: its ticks count; of those that came while they didn't, `standby` were never sent. Of one of
-    several feeds: since when it is well and when it received its newest tick (wall clock), and the newest
-    event time it counted, now and when it became well or began to count; all in epoch ms, 0 is never.
+    several feeds: since when it is well, when it received its newest tick (wall clock), how far it counted,
+    and `heard_before_ms`, see `Duty`; all in epoch ms, 0 is never.
     `dropped_frames` are what its source received and couldn't use, by reason; `subscriptions` is the digest
     of the list it was told last. `batches` are ticks a call, `latency` seconds from a tick's receipt to its
     commit, by tick. Where there is a journal: its size, its files, and the disk it is on.

@@ -30,6 +30,7 @@ from ray_ingest.core.failover import CountedUntil, Policy
 from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.errors import JournalBusyError, JournalError, ProcessSpentError
+from ray_ingest.feeds.session.adapter import EVEN
 from ray_ingest.feeds.source import TickSource, digest
 from ray_ingest.journal import Journal, JournalSettings, JournalSize
 from ray_ingest.logs import LogSettings
@@ -47,7 +48,8 @@ class FeedSettings:
     """What a feed is told; `make_source` builds the source inside the actor's own process. Its ticks are
     kept in a `journal`, unless that is None: then what can't be read again is lost with the process. A live
     one that is `shared` is one of several feeds of the same instruments, under this policy: its ticks count
-    when it is told so, and what it missed is told by whoever knows what the others had."""
+    when it is told so, and what it missed is told by whoever knows what the others had; see `Sharing` for
+    instruments that not all of them have."""
 
     name: str
     make_source: Callable[[], TickSource]
@@ -138,8 +140,9 @@ class Pump:
             self.producer = journal.producer
             self._recorder = Recorder(journal, source, settings.partitions)
             self._recorder.remind(self.preparation)
-            silent_ms = self._recorder.silent_since_ms
-            self.duty.counted = CountedUntil(silent_ms, silent_ms)
+            apart = self.connected.uneven.not_all if self.connected else EVEN.not_all
+            told_ms = self._recorder.told_until_ms(apart)
+            self.duty.counted = CountedUntil(told_ms, told_ms)
         if settings.shared:
             kept = None
             if settings.journal is not None:
@@ -156,6 +159,11 @@ class Pump:
                 settings.shared == "failover",
             )
         recorder = self._recorder
+        if self.live and recorder is not None:
+            silent_ms = recorder.silent_since_ms
+            if self.sharing is not None:  # it may have listened without counting
+                silent_ms = max(silent_ms, self.sharing.standby.silent_since_ms)
+            self._silence = Silence(silent_ms, self.connected)
         self.senders = [
             Sender(
                 owner,
@@ -183,8 +191,6 @@ class Pump:
     def _pump(self) -> None:
         if self.live:
             # It listens at once, whether the store can be asked or not: the buffer holds what comes.
-            if self._recorder is not None:
-                self._silence = Silence(self._recorder.silent_since_ms, self.connected)
             self.receiver.start()
         began_s = time.monotonic()
         while not self._step():
@@ -276,13 +282,13 @@ class Pump:
         taken = self.receiver.buffer.take()
         if taken is None:
             return notes is not None
-        if self.sharing is not None:
-            self.sharing.look()
         block, received_s = taken
         newest_s = received_s
         if self.live:  # it sends ticks as they come, few at a time
             blocks, times_s = zip(taken, *self._more(self._settings.block_ticks - len(block)), strict=True)
             block, newest_s = joined(blocks), times_s[-1]
+        if self.sharing is not None:
+            self.sharing.look()
         for partition, ticks in enumerate(self.preparation.prepare(block, self._now_ms)):
             self._queue(partition, ticks, received_s)
         if self.sharing is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from ray_ingest.core.instruments import InstrumentTable
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.feeds.source import TickSource
 from ray_ingest.journal import Journal, JournalSize
-from ray_ingest.model import ALL_INSTRUMENTS
+from ray_ingest.model import ALL_INSTRUMENTS, TICK
 
 REMEMBERED_TICKS = 200_000  # of a journal's end: what a broker sends again after a restart is among them
 LOOK_S = 1.0
@@ -104,18 +104,24 @@ class Recorder:
 
     def remind(self, preparation: Preparation) -> None:
         """Tell what was sent last: a broker sends it again after a restart."""
-        if not self._source.live:
-            return
-        entries = self._journal.table.entries
-        ids = np.array([self._source.table.intern(e.exchange, e.token, e.source) for e in entries], np.uint32)
+        if self._source.live:
+            for sequence in self._sequences:
+                for ticks in self._tail(sequence):
+                    preparation.remember(ticks)
+
+    def told_until_ms(self, apart: npt.NDArray[np.uint32]) -> int:
+        """`silent_since_ms` of the instruments but `apart` (the source's ids), whose ticks say nothing of the
+        others'. When the remembered end has none of theirs: where that begins."""
+        if not len(apart):
+            return self.silent_since_ms
+        newest = [self._journal.last_written_ms]
         for sequence in self._sequences:
-            offset = max(sequence.first, sequence.end - REMEMBERED_TICKS)
-            while offset < sequence.end:
-                ticks = sequence.read(offset, REMEMBERED_TICKS)
-                offset += len(ticks)
-                ticks = ticks[~is_note(ticks)]
-                ticks["instrument"] = ids[ticks["instrument"]]
-                preparation.remember(ticks)
+            tail = np.concatenate([np.zeros(0, TICK), *self._tail(sequence)])
+            others = tail[~np.isin(tail["instrument"], apart)]
+            if len(tail):
+                times_ms = others["event_time_ms"] if len(others) else tail["event_time_ms"][:1]
+                newest.append(int(times_ms.max()))
+        return min(newest)
 
     def trim(self, committed: Sequence[int], now_ms: int) -> None:
         """Let go of what is old and, by partition, below the committed offset."""
@@ -124,6 +130,18 @@ class Recorder:
     def close(self) -> None:
         """Everything is on disk, and another process may open the journal."""
         self._journal.close()
+
+    def _tail(self, sequence: RecordedSequence) -> Iterator[npt.NDArray[np.void]]:
+        """What was journaled last of a sequence, gap notes aside, by the source's ids."""
+        entries = self._journal.table.entries
+        ids = np.array([self._source.table.intern(e.exchange, e.token, e.source) for e in entries], np.uint32)
+        offset = max(sequence.first, sequence.end - REMEMBERED_TICKS)
+        while offset < sequence.end:
+            ticks = sequence.read(offset, REMEMBERED_TICKS)
+            offset += len(ticks)
+            ticks = ticks[~is_note(ticks)]
+            ticks["instrument"] = ids[ticks["instrument"]]
+            yield ticks
 
     def _renamed(self, ticks: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         known, entries = len(self._ids), self._source.table.entries

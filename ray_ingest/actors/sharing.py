@@ -29,7 +29,7 @@ class Sharing:
     """The pump's view of a `Duty`. All but `well_since_ms` and `last_tick_ms` is for the pump's thread.
 
     A source without connections (None) is well from its beginning. Of instruments that not every feed has,
-    ticks always count: whoever counts may lack them, and of two that tell the same trade it is one.
+    ticks always count: whoever counts may lack them, and of two that tell the same volume it is one.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Sharing:
     def look(self) -> None:
         """To be called before ticks are queued, and after they were taken from where they wait: what came
         through a connection is counted after the connection is known to be well."""
-        since_ms = self._now_well_since_ms()
+        since_ms, steady_ms = self._now_well_since_ms(), epoch_ms() - STEADY_MS
         if since_ms not in (0, self._duty.well_since_ms):
             self._duty.resumed(since_ms)
-        elif since_ms and self._duty.counts:
-            self._heard(epoch_ms() - STEADY_MS)
+        elif 0 < since_ms <= steady_ms and self._duty.counts:
+            self._heard(steady_ms)
 
     def do_duty(self) -> None:
         """Note gaps as told, and begin or end to count."""
@@ -93,20 +93,22 @@ class Sharing:
         connections is lost and no other feed is better. Nor of instruments that no other has."""
         own = notes["day_volume"] == GapReason.OVERFLOW
         if self._one_counts and self._duty.counts:
-            alone = notes["event_time_ms"] + UNDERWAY_MS >= self._counting_since_ms
-            own |= (notes["day_volume"] == GapReason.DISCONNECT) & alone
-        own |= np.isin(notes["instrument"], self._uneven.alone)
-        sent = own & self._duty.counts
-        of_all = notes[~sent & (notes["instrument"] == ALL_INSTRUMENTS)]
-        return np.concatenate((notes[own], narrowed(of_all, self._uneven.alone)))
+            all_along = notes["event_time_ms"] + UNDERWAY_MS >= self._counting_since_ms
+            own |= (notes["day_volume"] == GapReason.DISCONNECT) & all_along
+        alone = self._uneven.alone
+        own |= np.isin(notes["instrument"], alone)
+        kept_only = ~own | (not self._duty.counts)  # what is own on standby waits there, and may be forgotten
+        of_all = notes[kept_only & (notes["instrument"] == ALL_INSTRUMENTS)]
+        return np.concatenate((notes[own], narrowed(of_all, alone)))
 
     def queue(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
         """The next ticks of a partition, the oldest of them received at `received_s` (monotonic clock)."""
         if self._duty.counts:
             self._count(partition, ticks, received_s)
             return
-        if len(self._uneven.not_all):
-            apart = np.isin(ticks["instrument"], self._uneven.not_all)
+        not_all = self._uneven.not_all
+        if len(not_all):
+            apart = np.isin(ticks["instrument"], not_all)
             self._send(partition, ticks[apart], received_s)
             ticks = ticks[~apart]
         self.standby.keep(partition, ticks, _epoch_ms_of(received_s))

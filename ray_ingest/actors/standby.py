@@ -36,6 +36,11 @@ class Standby:
         self._rings = [StandbyRing(capacity_ticks) for _ in range(partitions)]
         self._trouble = ""
 
+    @property
+    def silent_since_ms(self) -> int:
+        """See `Recorder`; 0 where there is no journal."""
+        return self._recorder.silent_since_ms if self._recorder else 0
+
     def keep(self, partition: int, ticks: npt.NDArray[np.void], received_ms: int) -> None:
         """The next ticks (TICK rows, the source's ids) of a partition, received at these epoch ms. They are a
         record only: a journal that can't be written is logged, and nothing waits for it."""

@@ -13,7 +13,7 @@ from ray_ingest.core.connection import ConnectionStatus, State
 from ray_ingest.core.instruments import split_name
 from ray_ingest.core.trading_hours import TradingHours
 from ray_ingest.errors import ConfigError
-from ray_ingest.feeds.session.adapter import EVEN, Adapter, Keys, Subscription
+from ray_ingest.feeds.session.adapter import Adapter, Keys, Subscription
 from ray_ingest.feeds.session.attempt import Moment, Shared
 from ray_ingest.feeds.session.frame_log import FrameLog
 from ray_ingest.feeds.session.link import Link
@@ -50,10 +50,11 @@ class Session:
         self.links: tuple[Link, ...] = ()
         self.last_tick_ms = 0
         self.well_since_ms = 0
-        self.uneven = EVEN
         self._settings = settings
         self._wanted: deque[dict[str, Subscription]] = deque(maxlen=1)  # one thread puts, another takes
         self.want(settings.subscriptions)
+        keys.learn(settings.subscriptions)
+        self.uneven = keys.uneven(settings.subscriptions)
 
     def want(self, subscriptions: tuple[Subscription, ...]) -> None:
         """Subscribe these from now on, and no others."""

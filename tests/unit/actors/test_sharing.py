@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from ray_ingest.actors.duty import Duty
 from ray_ingest.actors.live import decoded, digest_of, encoded, well_since_ms
-from ray_ingest.actors.sharing import Sharing
+from ray_ingest.actors.sharing import STEADY_MS, Sharing
 from ray_ingest.actors.standby import Standby
 from ray_ingest.clock import epoch_ms
 from ray_ingest.core.connection import UNDERWAY_MS, ConnectionStatus, State
 from ray_ingest.core.failover import CountedUntil
 from ray_ingest.core.gaps import gap_notes, gap_of_all, is_note
 from ray_ingest.core.preparation import Preparation
-from ray_ingest.feeds.session.adapter import Keys, Subscription, Uneven
+from ray_ingest.feeds.session.adapter import EVEN, Keys, Subscription, Uneven
 from ray_ingest.model import GapReason
 from tests.unit.actors.test_recorder import NO_FILTER, source_of
 from tests.unit.actors.test_silence import Connected
@@ -34,6 +34,7 @@ class Pumped:
             source.__class__ = Connected
             assert isinstance(source, Connected)
             source.uneven, connected = uneven, source
+        self._connected = connected
         self.sequence: list[npt.NDArray[np.void]] = []
         self.duty = Duty(counts=False)
         self.standby = Standby(None, source, 1, 100)
@@ -43,6 +44,11 @@ class Pumped:
     def _send(self, partition: int, ticks: npt.NDArray[np.void], received_s: float) -> None:
         if len(ticks):
             self.sequence.append(ticks)
+
+    def connect(self, at_ms: int) -> None:
+        """Its connections became live then."""
+        assert self._connected is not None
+        self._connected.states = (ConnectionStatus("x", State.LIVE, at_ms, "", 3),) * 2
 
     def queue(self, *at_ms: int) -> None:
         """Ticks with a cumulative volume."""
@@ -140,6 +146,21 @@ def test_what_the_only_one_that_counts_missed_is_its_own_to_tell() -> None:
         feed.duty.tell(True, NEVER)
         feed.sharing.do_duty()
         assert feed.sharing.own_notes(notes)["event_time_ms"].tolist() == told
+
+
+def test_in_quiet_times_it_has_missed_nothing_until_a_while_ago() -> None:
+    """A connection that is well may have been mute for two minutes; of the time before it was well, and of a
+    feed that doesn't count, that says nothing."""
+    for well_for_ms, counts, heard in ((0, True, False), (600_000, False, False), (600_000, True, True)):
+        feed = Pumped(uneven=EVEN)
+        now_ms = epoch_ms()
+        feed.connect(now_ms - well_for_ms)
+        feed.duty.tell(counts, NEVER)
+        feed.sharing.do_duty()
+        for _ in range(2):
+            feed.sharing.look()
+        expected_ms = now_ms - STEADY_MS if heard else 0
+        assert expected_ms <= feed.duty.counted.heard_ms <= expected_ms + 1_000
 
 
 def keys_of(*listed: Subscription) -> Uneven:
