@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import psutil
 import ray
+import ray._private.parameter as ray_parameter
 import ray._private.worker as ray_worker
 
 from ray_ingest.errors import ActorError, ConfigError
@@ -19,14 +21,16 @@ from ray_ingest.ports import LOOPBACK, next_free_port
 from ray_ingest.schema import RayConfig
 
 MARK = "RAY_INGEST_RAY"
-"""Environment variable by which every process of a Ray of our own is known, whoever its parent is by now."""
+"""Environment variable by which a process of a Ray of our own is known, whoever its parent is by now. Ray's
+agents lose theirs with the title they give themselves: they are remembered as the raylet's."""
 
 SYSTEM_CONFIG = {"timeout_ms_task_wait_for_death_info": 0, "task_events_shutdown_flush_timeout_ms": 100}
 """A caller learns of an actor's death at once, not after a second's wait for the reasons of it; and leaving a
 Ray whose GCS is dead doesn't wait five seconds to tell it of tasks."""
 
-KEPT_ALIVE = ("raylet", "gcs_server")
+RAYLET, GCS = KEPT_ALIVE = ("raylet", "gcs_server")
 END_S = 5.0
+GONE_NAP_S = 0.005
 
 
 class RayLostError(ActorError):
@@ -42,6 +46,7 @@ class Runtime:
         self.restarts = 0
         self._config = config
         self._processes: dict[str, psutil.Process] = {}
+        self._agents: list[psutil.Process] = []
 
     def __enter__(self) -> Runtime:
         try:
@@ -60,6 +65,7 @@ class Runtime:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         # Ray prints every death of an actor's process in red; we say it in a line of our own.
         ray_worker.print_to_stdstream = _print_nothing
+        ray_parameter.RayParams = _AnyAgentPort  # type: ignore[misc]
         on_sigterm = signal.getsignal(signal.SIGTERM)
         if self.local:
             self._start_own()
@@ -77,27 +83,31 @@ class Runtime:
     def restart(self) -> None:
         """Start a new Ray in place of one that died. Raises ActorError when it doesn't start."""
         self.restarts += 1
-        self._end(lambda process: process.name().startswith("ray::"))  # its actors shall not go on for long
+        self._end(lambda process: process.name() != GCS)  # nobody has to wait for what is broken
         self.close()
         self.start()
 
     def close(self) -> None:
         """End our own Ray with all its processes, or leave the cluster's."""
         self._processes = {}
+        self._end(lambda process: process.name() not in KEPT_ALIVE)  # Ray would ask each in turn, for seconds
         ray.shutdown()
-        self._end(lambda process: True)  # what Ray leaves behind: workers notice its end only after a while
+        self._end(lambda process: True)
 
     def _end(self, which: Callable[[psutil.Process], bool]) -> None:
         """Kill the processes of a Ray of our own that `which` chooses, and see them gone."""
         if not self.local:
             return
         killed = []
-        for process in psutil.process_iter():
+        marked = (process for process in psutil.process_iter() if self._is_ours(process))
+        for process in {*marked, *self._agents}:
             with suppress(psutil.Error):
-                if self._is_ours(process) and which(process):
+                if which(process):
                     process.kill()
                     killed.append(process)
-        psutil.wait_procs(killed, timeout=END_S)
+        deadline_s = time.monotonic() + END_S
+        while any(map(_lives, killed)) and time.monotonic() < deadline_s:
+            time.sleep(GONE_NAP_S)
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
@@ -127,6 +137,8 @@ class Runtime:
         node: Any = ray_worker._global_node
         processes = node.all_processes
         self._processes = {name: psutil.Process(processes[name][0].process.pid) for name in KEPT_ALIVE}
+        with suppress(psutil.Error):  # if it died just now, `check` will tell
+            self._agents = self._processes[RAYLET].children()
 
     def _connect(self) -> None:
         address = self._config.address
@@ -142,11 +154,21 @@ class Runtime:
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
 
 
+class _AnyAgentPort(ray_parameter.RayParams):
+    """`ray.init` can't be told a port for the dashboard's agent. When its usual one is taken, as by another
+    Ray or by one that has just died, it tries again for seconds, and all of Ray waits for it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.dashboard_agent_listen_port = 0
+
+
 def _print_nothing(*args: Any, **options: Any) -> None:
     """In place of Ray's printing of its daemons' messages."""
 
 
 def _lives(process: psutil.Process) -> bool:
+    """One that is dead and was not reaped yet is dead: a container's first process may never do it."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:

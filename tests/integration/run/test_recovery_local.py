@@ -23,6 +23,19 @@ def process_of(run: Run, name: str) -> psutil.Process:
     return found[0]
 
 
+def agents_of(run: Run) -> list[psutil.Process]:
+    """What the run's raylet started that isn't ours: its agents, whose environment says nothing."""
+    found = [child for child in process_of(run, "raylet").children() if "Agent" in child.name()]
+    assert len(found) == 2, found
+    return found
+
+
+def assert_gone(processes: list[psutil.Process], patience_s: float = 5.0) -> None:
+    """They have ended, at the latest in so many seconds."""
+    left = psutil.wait_procs(processes, timeout=patience_s)[1]
+    assert not [p.cmdline() for p in left if p.status() != psutil.STATUS_ZOMBIE]
+
+
 def assert_right(run: Run) -> None:
     """It ends by itself, leaves nothing, and every candle equals the oracle's."""
     assert run.end() == 0, run.errors
@@ -36,12 +49,15 @@ def test_a_ray_that_dies_is_started_again(tmp_path: Path, name: str) -> None:
     with every candle right and its accounts complete; no process of either Ray is left."""
     with running(tmp_path, *MARKET) as run:
         run.wait_for("sim running")
-        victim = process_of(run, name)
+        victim, agents = process_of(run, name), agents_of(run)
         victim.kill()
         killed_s = time.monotonic()
         run.wait_for("sim running")
         assert time.monotonic() - killed_s < 60
+        assert_gone(agents)
+        agents = agents_of(run)
         assert_right(run)
+        assert_gone(agents)
         lines = run.errors.splitlines()
         assert any(
             f"Ray's process {name} (pid {victim.pid}) died; Ray and the actors are" in x for x in lines
@@ -66,8 +82,9 @@ def test_an_embedded_store_that_dies_is_started_again(tmp_path: Path) -> None:
 
 
 def test_a_killed_driver_leaves_nothing_and_the_same_command_resumes(tmp_path: Path) -> None:
-    """kill -9 of the main process takes its Ray with it within seconds; the embedded store it leaves behind
-    is adopted by the same command, which goes on from what was committed."""
+    """kill -9 of the main process takes its Ray with it within seconds, but for an agent that Ray itself ends
+    within a minute or so; the embedded store it leaves behind is adopted by the same command, which goes on
+    from what was committed."""
     with running(tmp_path, *MARKET) as run:
         run.wait_for("sim running")
         run.wait_for("sim running")
