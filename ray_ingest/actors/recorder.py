@@ -111,17 +111,16 @@ class Recorder:
 
     def told_until_ms(self, apart: npt.NDArray[np.uint32]) -> int:
         """`silent_since_ms` of the instruments but `apart` (the source's ids), whose ticks say nothing of the
-        others'. When the remembered end has none of theirs: where that begins."""
+        others'. When the remembered ends have none of the others': where the first of them begins."""
         if not len(apart):
             return self.silent_since_ms
-        newest = [self._journal.last_written_ms]
+        begins, newest = [], []
         for sequence in self._sequences:
             tail = np.concatenate([np.zeros(0, TICK), *self._tail(sequence)])
-            others = tail[~np.isin(tail["instrument"], apart)]
-            if len(tail):
-                times_ms = others["event_time_ms"] if len(others) else tail["event_time_ms"][:1]
-                newest.append(int(times_ms.max()))
-        return min(newest)
+            begins += tail["event_time_ms"][:1].tolist()
+            others = tail["event_time_ms"][~np.isin(tail["instrument"], apart)]
+            newest += [int(others.max())] if len(others) else []
+        return min([self._journal.last_written_ms, *(newest or begins)])
 
     def trim(self, committed: Sequence[int], now_ms: int) -> None:
         """Let go of what is old and, by partition, below the committed offset."""

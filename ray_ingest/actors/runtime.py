@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -28,7 +28,7 @@ SYSTEM_CONFIG = {"timeout_ms_task_wait_for_death_info": 0, "task_events_shutdown
 """A caller learns of an actor's death at once, not after a second's wait for the reasons of it; and leaving a
 Ray whose GCS is dead doesn't wait five seconds to tell it of tasks."""
 
-RAYLET, GCS = KEPT_ALIVE = ("raylet", "gcs_server")
+RAYLET, _ = KEPT_ALIVE = ("raylet", "gcs_server")
 END_S = 5.0
 GONE_NAP_S = 0.005
 
@@ -46,7 +46,7 @@ class Runtime:
         self.restarts = 0
         self._config = config
         self._processes: dict[str, psutil.Process] = {}
-        self._agents: list[psutil.Process] = []
+        self._agents: set[psutil.Process] = set()
 
     def __enter__(self) -> Runtime:
         try:
@@ -65,7 +65,6 @@ class Runtime:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         # Ray prints every death of an actor's process in red; we say it in a line of our own.
         ray_worker.print_to_stdstream = _print_nothing
-        ray_parameter.RayParams = _AnyAgentPort  # type: ignore[misc]
         on_sigterm = signal.getsignal(signal.SIGTERM)
         if self.local:
             self._start_own()
@@ -83,14 +82,15 @@ class Runtime:
     def restart(self) -> None:
         """Start a new Ray in place of one that died. Raises ActorError when it doesn't start."""
         self.restarts += 1
-        self._end(lambda process: process.name() != GCS)  # nobody has to wait for what is broken
         self.close()
         self.start()
 
     def close(self) -> None:
         """End our own Ray with all its processes, or leave the cluster's."""
         self._processes = {}
-        self._end(lambda process: process.name() not in KEPT_ALIVE)  # Ray would ask each in turn, for seconds
+        # Ray would ask each in turn, for seconds. But its raylet has to live, which it does as long as its
+        # agents do: without one Ray ends this process, if an init process is its parent.
+        self._end(lambda process: process.name() not in KEPT_ALIVE and process not in self._agents)
         ray.shutdown()
         self._end(lambda process: True)
 
@@ -99,8 +99,8 @@ class Runtime:
         if not self.local:
             return
         killed = []
-        marked = (process for process in psutil.process_iter() if self._is_ours(process))
-        for process in {*marked, *self._agents}:
+        found = {process for process in psutil.process_iter() if self._is_ours(process)}
+        for process in found | self._agents | _agents_of(found):
             with suppress(psutil.Error):
                 if which(process):
                     process.kill()
@@ -118,6 +118,8 @@ class Runtime:
     def _start_own(self) -> None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         os.environ[MARK] = self.namespace
+        usual = ray_parameter.RayParams
+        ray_parameter.RayParams = _AnyAgentPort  # type: ignore[misc]
         try:
             ray.init(
                 address="local",
@@ -134,11 +136,11 @@ class Runtime:
             raise ActorError(f"Ray doesn't start on this machine: {reason}") from None
         finally:
             del os.environ[MARK]  # the next Ray in this process may be another's
+            ray_parameter.RayParams = usual  # type: ignore[misc]
         node: Any = ray_worker._global_node
         processes = node.all_processes
         self._processes = {name: psutil.Process(processes[name][0].process.pid) for name in KEPT_ALIVE}
-        with suppress(psutil.Error):  # if it died just now, `check` will tell
-            self._agents = self._processes[RAYLET].children()
+        self._agents = _agents_of(self._processes.values())
 
     def _connect(self) -> None:
         address = self._config.address
@@ -152,6 +154,16 @@ class Runtime:
 
 
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
+
+
+def _agents_of(processes: Iterable[psutil.Process]) -> set[psutil.Process]:
+    """What the raylets among these have started."""
+    found: set[psutil.Process] = set()
+    for process in processes:
+        with suppress(psutil.Error):
+            if process.name() == RAYLET:
+                found |= set(process.children())
+    return found
 
 
 class _AnyAgentPort(ray_parameter.RayParams):

@@ -39,7 +39,8 @@ class Run:
     """A run of the main job with a data folder of its own, in an empty working directory or in `cwd`.
 
     `program` is where its package is (None: installed for `python`), `terminal` the descriptor of one to run
-    on instead of pipes. Several runs may share a `folder`, which holds `cwd`, `store` and reports.
+    on instead of pipes. Several runs may share a `folder`, which holds `cwd`, `store` and reports. The parent
+    of an `orphaned` one is the machine's first process, as a service's is; its exit code is not known then.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Run:
         python: str = sys.executable,
         cwd: Path | None = None,
         terminal: int | None = None,
+        orphaned: bool = False,
     ) -> None:
         self.folder = folder
         self.cwd = cwd or folder / "cwd"
@@ -59,9 +61,10 @@ class Run:
         self._errors = folder / f"stderr-{self.mark[:8]}"
         self._lines: list[str] = []
         self._report = folder / f"report-{self.mark[:8]}.json"
+        launcher = ["setsid", "--fork"] if orphaned else []
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                self.command(*arguments, f"report={self._report}", python=python),
+                [*launcher, *self.command(*arguments, f"report={self._report}", python=python)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if terminal is None else terminal,
                 stderr=errors if terminal is None else terminal,

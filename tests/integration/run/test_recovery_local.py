@@ -67,6 +67,17 @@ def test_a_ray_that_dies_is_started_again(tmp_path: Path, name: str) -> None:
         assert run.report["restarts"] >= 1
 
 
+def test_a_service_outlives_its_ray_and_ends_in_order(tmp_path: Path) -> None:
+    """A driver whose parent is an init process is ended by Ray, without a word, when it leaves a raylet that
+    is gone: it starts another Ray like any other, and its report and summary are written."""
+    with running(tmp_path, *MARKET, orphaned=True) as run:
+        run.wait_for("sim running")
+        process_of(run, "raylet").kill()
+        run.wait_for("sim running")
+        assert_right(run)
+        assert run.report["restarts"] >= 1
+
+
 def test_an_embedded_store_that_dies_is_started_again(tmp_path: Path) -> None:
     """kill -9 of the embedded server in mid-run: it is there again within a second, and the run goes on."""
     with running(tmp_path, *MARKET) as run:

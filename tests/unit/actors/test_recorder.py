@@ -74,6 +74,24 @@ def test_a_live_source_goes_on_behind_what_is_journaled(tmp_path: Path) -> None:
     again.close()
 
 
+def test_what_is_told_of_some_instruments_says_nothing_of_the_others(tmp_path: Path) -> None:
+    """Of two partitions one has only ticks of what is apart: the others were told of until their own newest.
+    Where they have none at all, what is remembered begins with the first tick; nothing is 0."""
+    source = source_of("A", "B")
+    recorder = opened(tmp_path, source, partitions=2)
+    apart, nothing = np.array([1], np.uint32), np.zeros(0, np.uint32)
+    assert recorder.told_until_ms(apart) == recorder.told_until_ms(nothing) == 0
+    recorder.append(0, rows([Tick(1, 10), Tick(1, 40)]))
+    assert recorder.told_until_ms(apart) == OPEN_MS + 10
+    recorder.append(
+        1,
+        np.concatenate([rows([Tick(1, 20), Tick(0, 30), Tick(1, 50)]), gap_of_all(1, 2, GapReason.RESTART)]),
+    )
+    assert recorder.told_until_ms(apart) == OPEN_MS + 30
+    assert recorder.told_until_ms(nothing) == recorder.silent_since_ms == OPEN_MS + 40
+    recorder.close()
+
+
 def test_a_repeat_is_one_also_after_a_restart(tmp_path: Path) -> None:
     """Brokers send a cached snapshot to whoever connects: the last tick of each instrument is remembered,
     gap notes aside, and other partitions' too."""
