@@ -114,7 +114,8 @@ class Recorder:
         others'. When the remembered ends have none of the others': where the first of them begins."""
         if not len(apart):
             return self.silent_since_ms
-        begins, newest = [], []
+        begins: list[int] = []
+        newest: list[int] = []
         for sequence in self._sequences:
             tail = np.concatenate([np.zeros(0, TICK), *self._tail(sequence)])
             begins += tail["event_time_ms"][:1].tolist()
