@@ -109,10 +109,13 @@ def run(plan: Plan, exchange: Exchange, watch: Watch) -> Report:
 
 
 class Strikes:
-    """`times` strikes against whoever counts, once all tick: its connections are reset and it refuses new
-    ones, it falls mute, or its token expires. It is healed as soon as another one counts."""
+    """`times` strikes against whoever counts, once all tick and were let alone for `calm_s` seconds (from,
+    to): its connections are reset and it refuses new ones, it falls mute, or its token expires. It is healed
+    as soon as another one counts."""
 
-    def __init__(self, exchange: Exchange, times: int, seed: int) -> None:
+    def __init__(
+        self, exchange: Exchange, times: int, seed: int, calm_s: tuple[float, float] = CALM_S
+    ) -> None:
         self.struck: list[tuple[str, str, int]] = []
         """Kind, broker, and when (epoch ms)."""
         self.whys: list[str] = []
@@ -122,7 +125,8 @@ class Strikes:
         self._random = random.Random(seed)
         self._victim = ""
         self._changed_s = self._shown_s = time.monotonic()
-        self._calm_s = max(CALM_S)
+        self._between_s = calm_s
+        self._calm_s = max(calm_s)
 
     def __call__(self, status: Status) -> bool:
         """The next step, if it is time for one."""
@@ -136,7 +140,7 @@ class Strikes:
         if self._victim and status.active != [self._victim]:
             self.whys.append(status.takeover_why)
             self._heal()
-            self._changed_s, self._calm_s = now_s, self._random.uniform(*CALM_S)
+            self._changed_s, self._calm_s = now_s, self._random.uniform(*self._between_s)
         if (
             len(status.active) != 1
             or self._victim

@@ -59,8 +59,9 @@ def test_without_rule_3_the_same_comparison_fails(
 ) -> None:
     """Negative control: with closes and volumes by arrival, what a broker that takes over sends first spoils
     candles."""
-    with exchange_for(tmp_path, 3) as exchange:
-        run(by_arrival(plan_for(exchange, server, tmp_path)), exchange, Strikes(exchange, 3, seed=3))
+    with exchange_for(tmp_path, 6) as exchange:  # it takes a while until there is much to send first
+        strikes = Strikes(exchange, 3, seed=3, calm_s=(5.0, 5.0))
+        run(by_arrival(plan_for(exchange, server, tmp_path)), exchange, strikes)
         number, differing = unlike(tmp_path / "journal", server.url, exchange.market)
     with capsys.disabled():
         print(f"\nwithout rule 3: {len(differing):,} differences in {number:,} candles")
