@@ -7,6 +7,8 @@ import socket
 import struct
 from contextlib import suppress
 
+from tests.venues.listener import Listener
+
 CHUNK = 1 << 16
 BEGINNING = 10
 """Bytes of a frame, less than any frame with market data has."""
@@ -24,26 +26,23 @@ class Gate:
         self.port = 0
         self._target_port = 0
         self._links: set[Link] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._dead_from_start = False
         self._split: int | None = None
 
-    async def start(self, target_port: int) -> None:
+    def start(self, target_port: int) -> None:
         """Listen; on the port of last time when started again."""
         self._target_port = target_port
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=CHUNK)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listener = Listener(self._accept, self.port, CHUNK)
+        self.port = self._listener.port
 
-    async def stop(self) -> None:
-        """Close the listener and all connections, and wait until they are gone."""
-        if self._server is not None:
-            self._server.close()
+    def close(self) -> None:
+        """Close the listener and all connections, those that aren't passed on yet as soon as they are."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         for link in list(self._links):
             link.end()
-        await asyncio.gather(*self._tasks)
-        if self._server is not None:
-            await self._server.wait_closed()
 
     def abort(self) -> None:
         """Reset every connection (TCP RST)."""
@@ -71,10 +70,6 @@ class Gate:
         self._split = None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         try:
             server = await asyncio.open_connection("127.0.0.1", self._target_port, limit=CHUNK)
         except OSError:
@@ -83,6 +78,8 @@ class Gate:
         link = Link(writer, server[1])
         link.up = link.down = not self._dead_from_start
         self._links.add(link)
+        if self._listener is None:
+            link.end()
         try:
             await asyncio.gather(self._pass_up(reader, link), self._pass_down(server[0], link))
         finally:

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from tests.venues.connection import HEAD_LIMIT
 from tests.venues.gate import Gate
+from tests.venues.listener import Listener
 
 T = TypeVar("T")
 DEADLINE_S = 30.0
@@ -27,7 +28,7 @@ class Server:
         self.errors: list[BaseException] = []
         self.gate = Gate()
         self._tls = tls
-        self._writers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._writers: set[asyncio.StreamWriter] = set()
         self._thread: threading.Thread | None = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,25 +83,21 @@ class Server:
         self._do(self._wait(condition, timeout_s, what), timeout_s)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", 0, limit=HEAD_LIMIT, ssl=self._tls,
-            ssl_shutdown_timeout=1.0 if self._tls else None,
-        )  # fmt: skip
-        await self.gate.start(self._server.sockets[0].getsockname()[1])
+        self._listener = Listener(self._accept, 0, HEAD_LIMIT, self._tls)
+        self.gate.start(self._listener.port)
 
     async def _close_all(self) -> None:
-        await self.gate.stop()
-        self._server.close()
-        for writer in self._writers.values():
+        """Ends when nothing else is on the loop, connections of a moment ago included."""
+        self.gate.close()
+        self._listener.close()
+        for writer in self._writers:
             writer.transport.abort()
-        await asyncio.gather(*self._writers, return_exceptions=True)
-        await self._server.wait_closed()
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
         await self._loop.shutdown_asyncgens()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._writers[task] = writer
+        self._writers.add(writer)
         try:
             await self._serve(reader, writer)
         except (OSError, EOFError):
@@ -109,7 +106,7 @@ class Server:
             self.errors.append(error)
         finally:
             writer.close()
-            del self._writers[task]
+            self._writers.discard(writer)
             self._poke()
 
     async def _wait(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:

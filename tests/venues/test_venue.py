@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 import websocket
@@ -232,6 +233,19 @@ def test_a_venue_comes_back_on_its_port(connect: Connect, venue: PlainVenue) -> 
     venue.publish(TICKS)
     venue.wait_connections(0)
     connect()
+
+
+def test_stopping_forgets_no_connection_of_a_moment_ago() -> None:
+    """However far a connection has come when the venue stops, it is ended and no task of it is left."""
+    for _ in range(50):
+        venue = PlainVenue().start()
+        loop = venue._loop
+        clients = [socket.create_connection(("127.0.0.1", venue.port), 10) for _ in range(3)]
+        venue.stop()
+        assert not asyncio.all_tasks(loop)
+        for client in clients:
+            with closing(client), suppress(ConnectionResetError):
+                assert client.recv(1) == b""
 
 
 def test_a_mistake_in_a_venue_fails_its_test() -> None:
