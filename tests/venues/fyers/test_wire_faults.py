@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -167,13 +166,11 @@ def test_a_mute_server_answers_pings(venue: FyersVenue, opened: Connect) -> None
 
 
 def test_a_half_open_connection_is_closed_at_once(venue: FyersVenue, opened: Connect) -> None:
-    """Nothing passes, so no close frame is waited for: every thread ends within a second."""
+    """Nothing passes, so no close frame is waited for, which the SDK's library does for three seconds."""
     wire, _ = opened(KEYS, ping_s=0.05)
     venue.wait_subscribed(KEYS)
     venue.half_open()
-    began = time.monotonic()
-    assert wire.close(5)
-    assert time.monotonic() - began < 1
+    assert wire.close(2.5)
 
 
 def test_a_stall_in_the_middle_of_a_frame_is_told(venue: FyersVenue, opened: Connect) -> None:
