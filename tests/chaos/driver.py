@@ -1,7 +1,7 @@
 """The main job in a process of its own, which may be killed: `python -m tests.chaos.driver FOLDER`.
 
-The folder holds `scenario` (pickled) and `url`. It writes `pids` whenever it has looked, and ends as the main
-job does: exit code 0, or another one after one line that says why.
+The folder holds `scenario` (pickled) and `url`. It writes `pids` and `ending` whenever it has looked, and
+ends as the main job does: exit code 0, or another one after one line that says why.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ray_ingest import pipeline
 from ray_ingest.actors.supervisor import Status
 from ray_ingest.errors import RayIngestError
 from tests.chaos.scenario import Scenario
-from tests.chaos.system import config_of, pids_of, plan_for
+from tests.chaos.system import config_of, note_ending, pids_of, plan_for
 
 
 def main(folder: Path) -> int:
@@ -30,6 +30,7 @@ def main(folder: Path) -> int:
         fresh = folder / f"pids.{os.getpid()}"
         fresh.write_bytes(msgspec.json.encode(pids_of(status)))
         fresh.replace(folder / "pids")
+        note_ending(folder, status)
 
     config = config_of(scenario, folder, url)
     # The product's own run, Ray's loss included; only what it runs is ours.

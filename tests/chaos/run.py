@@ -33,7 +33,7 @@ from tests.chaos.proxy import FaultProxy
 from tests.chaos.scenario import Scenario
 from tests.chaos.source import BEGUN
 from tests.chaos.stores import Store
-from tests.chaos.system import config_of, pids_of, plan_for
+from tests.chaos.system import ENDING, config_of, note_ending, pids_of, plan_for
 from tests.chaos.verdict import Verdict
 
 LONGEST_S = 60.0
@@ -103,11 +103,10 @@ class Run:
         drive = self._drive_apart if self.scenario.own_driver else self._drive_here
         try:
             drive()
-            ended_s = time.monotonic()
             faults.join(LONGEST_S)
-            if self._struck_s > ended_s and not self.verdict.wrong:
-                # Nobody was there any more to notice: the same command makes it good.
-                self.note("a fault struck after the end, and the run was started again")
+            if self._struck_s > self._ending_s() and not self.verdict.wrong:
+                # Nobody may have been there any more to notice: the same command makes it good.
+                self.note("a fault struck at the end, and the run was started again")
                 drive()
         finally:
             over.set()
@@ -118,9 +117,16 @@ class Run:
         self.verdict.took_s = time.monotonic() - began_s
         return self.verdict
 
+    def _ending_s(self) -> float:
+        """Since when (monotonic s) the run was ending; a fault of later may have come after its last look."""
+        with suppress(FileNotFoundError):
+            return float((self.folder / ENDING).read_text())
+        return time.monotonic()
+
     def _drive_here(self) -> None:
         def watch(status: Status) -> None:
             self._pids = pids_of(status)
+            note_ending(self.folder, status)
 
         namespace = f"chaos-{uuid4().hex[:8]}"
         if not self._stop.is_set():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tests.chaos.scenario import Scenario
 from tests.chaos.source import MakeSource
 
 SILENT_S = 1.5
+ENDING = "ending"
 
 
 def config_of(scenario: Scenario, folder: Path, url: str) -> AppConfig:
@@ -46,6 +49,18 @@ def plan_for(
         make = MakeSource(scenario, producer, folder, trapped[0] if trapped else None, rewinds)
         feeds.append(replace(feed, name=feed_name(producer), make_source=make, speed=None))
     return replace(plan, feeds=feeds)
+
+
+def note_ending(folder: Path, status: Status) -> None:
+    """Keep in `folder` since when (monotonic s) the run is ending: its feeds have sent everything, it is
+    committed, and the store is looked at for the last time. A run that has found something missing isn't."""
+    ending = folder / ENDING
+    if not status.finished:
+        ending.unlink(missing_ok=True)
+    elif not ending.exists():
+        fresh = folder / f"{ENDING}.{os.getpid()}"
+        fresh.write_text(repr(time.monotonic()))
+        fresh.replace(ending)
 
 
 def pids_of(status: Status) -> dict[str, list[int]]:
