@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -82,6 +83,14 @@ def is_gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def goes(pid: int, patience_s: float = 30.0) -> bool:
+    """Whether the process ends, reaped or not: a server lets go of its lock a moment before."""
+    deadline_s = time.monotonic() + patience_s
+    while not is_gone(pid) and time.monotonic() < deadline_s:
+        time.sleep(0.005)  # between two looks
+    return is_gone(pid)
 
 
 def crash(pid: int) -> None:

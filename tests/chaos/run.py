@@ -173,6 +173,9 @@ class Run:
             if self._stop.wait(0.01):
                 return
         begun_s = float(begun.read_text())
+        while self.scenario.live and not self.monitor.committed():  # else nothing is lost for good
+            if self._stop.wait(0.01):
+                return
         for fault in self.scenario.faults:
             self._stop.wait(max(0.0, begun_s + fault.at_s - time.time()))
             injected_s = time.monotonic()

@@ -20,7 +20,7 @@ from tests.chaos.comparison import HEADER, differences
 from tests.chaos.lines import Line, OwnerProcess, settle
 from tests.chaos.oracle import RECORD, expected_of
 from tests.chaos.proxy import FaultProxy
-from tests.chaos.run import Run
+from tests.chaos.run import LONGEST_S, Run
 from tests.chaos.scenario import Fault, Scenario
 from tests.chaos.stores import Store
 from tests.chaos.system import config_of
@@ -42,6 +42,7 @@ SMALL = Scenario(
     instruments=24,
 )
 HUNG_S = 15.0
+"""After that a run that is to fail has."""
 
 FENCE = "holder ~= owner"
 OFFSET_CHECK = "committed ~= range[2]"
@@ -167,7 +168,8 @@ def test_without_a_journal_a_wiped_store_stays_wrong(tmp_path: Path, ray: str, j
     scenario = replace(
         SMALL, live=True, journaled=journaled, load_s=3.0, faults=(Fault("flushall", 1.5, 0.0, 0.0),)
     )
-    assert (verdict_of(scenario, tmp_path).wrong == []) == journaled
+    verdict = verdict_of(scenario, tmp_path, LONGEST_S if journaled else HUNG_S)
+    assert (verdict.wrong == []) == journaled
 
 
 @pytest.mark.parametrize("rewinds", [True, False])
@@ -175,12 +177,13 @@ def test_without_a_rewind_a_lost_call_is_never_made_good(tmp_path: Path, ray: st
     """An owner is killed with ticks it took and didn't commit: the feed asks where it stands and sends them
     again. A feed that goes on where it was never gets any further."""
     scenario = replace(SMALL, load_s=3.0, faults=(Fault("ohlc_kill", 1.5, 0.0, 0.0),))
-    assert (verdict_of(scenario, tmp_path, rewinds=rewinds).wrong == []) == rewinds
+    verdict = verdict_of(scenario, tmp_path, LONGEST_S if rewinds else HUNG_S, rewinds)
+    assert (verdict.wrong == []) == rewinds
 
 
-def verdict_of(scenario: Scenario, folder: Path, rewinds: bool = True) -> Verdict:
-    """The verdict of a whole run, given up sooner than in the long test."""
-    run = Run(scenario, folder, HUNG_S, rewinds=rewinds)
+def verdict_of(scenario: Scenario, folder: Path, longest_s: float, rewinds: bool = True) -> Verdict:
+    """The verdict of a whole run."""
+    run = Run(scenario, folder, longest_s, rewinds=rewinds)
     try:
         return run.go()
     finally:

@@ -15,6 +15,7 @@ from ray_ingest.core.filters import FilterSettings
 from ray_ingest.core.preparation import Preparation
 from ray_ingest.feeds.brokers import adapter_of
 from ray_ingest.feeds.session.adapter import WireSettings
+from ray_ingest.feeds.session.session import HELD_UP_S
 from ray_ingest.feeds.session.source import BrokerSettings, BrokerSource
 from ray_ingest.feeds.session.tokens import TokenSettings
 from ray_ingest.feeds.source import Disconnected
@@ -29,6 +30,7 @@ DEADLINE_S = 60.0
 FUTURE_MS = 60_000
 PUBLISH_MS = 100
 TURN_S = 0.1  # a session that is let run has a turn every 20 ms
+RECOUNTED_S = 0.9 * HELD_UP_S  # after such a pause the session counts a silence anew
 
 
 class Desk:
@@ -37,7 +39,8 @@ class Desk:
     `published` is all that the venue was given to send, in its order; `received` what came out of the
     session, prepared as for an owner; `gaps` what the session says it missed; `states` those of its only
     connection since `forget_states`, without repetitions; `silence_s` how long no tick had come when it was
-    last no longer live, without the time for which the machine held the session up. Who holds `publishing`
+    last no longer live, without the time for which the machine held the session up, which is `held_up_s`
+    since `forget_states`. Who holds `publishing`
     keeps the exchange waiting.
     """
 
@@ -49,7 +52,7 @@ class Desk:
         self.received: list[VenueTick] = []
         self.gaps: list[Disconnected] = []
         self.states: list[State] = []
-        self.silence_s = 0.0
+        self.silence_s = self.held_up_s = 0.0
         self._token_file = folder / f"{broker}.token"
         self._came: set[Trade] = set()
         self._ticked_s = self._turn_s = 0.0
@@ -140,6 +143,11 @@ class Desk:
         """Until what was published last has come."""
         self.wait(lambda: trade_of(self.published[-1]) in self._came, "the last tick")
 
+    def wait_all(self) -> None:
+        """Until all that was published has come."""
+        wanted = {trade_of(tick) for tick in self.published}
+        self.wait(lambda: wanted <= self._came, "every tick")
+
     def wait_new(self, count: int) -> None:
         """Until so many trades have come that are published from now on."""
         since, old = len(self.published), self._came.copy()
@@ -153,7 +161,7 @@ class Desk:
         """From here on `states` begins with the one of now, and it has not been silent."""
         with self._changed:
             del self.states[:-1]
-            self.silence_s = 0.0
+            self.silence_s = self.held_up_s = 0.0
 
     def newest(self, seconds: float) -> list[VenueTick]:
         """What was published of the last seconds of event time."""
@@ -207,7 +215,11 @@ class Desk:
         for block in blocks:
             with self._changed:
                 last_s, self._turn_s = self._turn_s, time.monotonic()
-                self._held_up_s += max(0.0, self._turn_s - last_s - TURN_S)
+                late_s = max(0.0, self._turn_s - last_s - TURN_S)
+                self._held_up_s += late_s
+                self.held_up_s += late_s
+                if late_s > RECOUNTED_S:
+                    self._ticked_s, self._held_up_s = self._turn_s, 0.0
                 if isinstance(block, Disconnected):
                     self.gaps.append(block)
                 elif len(block):

@@ -30,9 +30,10 @@ class Fault:
     brokers: tuple[str, ...] = ALL
     costly: tuple[str, ...] = ()
 
-    def seen_at(self, broker: str) -> State | None:
-        """The state it must lead to, None: it costs nothing."""
-        return State.BACKING_OFF if broker in self.costly else self.seen
+    def seen_at(self, broker: str) -> set[State]:
+        """One of these states it must lead to, none: it costs nothing."""
+        seen = State.BACKING_OFF if broker in self.costly else self.seen
+        return {seen} if seen else set()
 
 
 def refused(status: int, desk: Desk) -> float:

@@ -141,7 +141,11 @@ def scenario(config: Path, job: list[str]) -> Outcome:
         before = set(psutil.process_iter())
 
         def started() -> list[psutil.Process]:
-            return [p for p in psutil.process_iter() if p not in before and p.name() not in CONNECTIONS]
+            return [
+                p
+                for p in psutil.process_iter(["name"])
+                if p not in before and p.info["name"] not in CONNECTIONS
+            ]
 
         def ray(command: str) -> int:
             return run("ray", command, "-y", mine, cwd=CHECKOUT, env=environment, timeout=120)

@@ -73,15 +73,28 @@ class Running:
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Looked at after each block; `AssertionError` when it takes too long or the source is over."""
+        met = False
+
+        def over() -> bool:
+            nonlocal met
+            met = condition()
+            return met or not self.thread.is_alive()
+
         with self._changed:
-            found = self._changed.wait_for(lambda: condition() or not self.thread.is_alive(), PATIENCE_S)
+            found = self._changed.wait_for(over, PATIENCE_S)
             assert found, f"{what}: {self.source.connections()} {self.states}"
-            assert condition(), f"{what}: {self.error} {self.states}"
+            assert met, f"{what}: {self.error} {self.states}"
 
     def statuses(self, *states: State) -> list[ConnectionStatus]:
         """As soon as the connections are in these states."""
-        self.wait(lambda: [s.state for s in self.source.connections()] == list(states), str(states))
-        return self.source.connections()
+        seen: list[ConnectionStatus] = []
+
+        def as_wanted() -> bool:
+            seen[:] = self.source.connections()
+            return [status.state for status in seen] == list(states)
+
+        self.wait(as_wanted, str(states))
+        return seen
 
     def live(self, connections: int = 1) -> None:
         """As soon as all are live, and the venue knows it."""

@@ -30,6 +30,7 @@ def test_two_thousand_instruments_make_the_candles_of_the_oracle(broker: str, tm
         assert desk.venue.subscribed() == set(market.keys(broker))
         for _, batch in batches:
             desk.publish(batch)
+        desk.wait_all()
         desk.close()
     assert (desk.gaps, desk.source.dropped()) == ([], {})
     assert {trade_of(tick) for tick in desk.received} == {trade_of(tick) for tick in desk.published}
@@ -49,15 +50,16 @@ def test_what_is_subscribed_changes_while_it_runs_and_survives_a_reconnect(
     with Desk(broker, market, tmp_path) as desk:
         desk.source.set_subscriptions(half)
         desk.venue.wait_subscribed_exactly(wanted)
+        attempts = desk.venue.attempts
         desk.venue.abort()
-        desk.venue.wait_connections(0)
+        desk.venue.wait_attempts(attempts + 1)
         desk.venue.wait_subscribed_exactly(wanted)
         for _, batch in market.batches(broker):
             desk.publish([tick for tick in batch if tick.key in wanted])
-        desk.wait_last()
+        desk.wait_all()
         desk.source.set_subscriptions(everything)
         desk.venue.wait_subscribed_exactly({one.key for one in everything})
         others = [tick for tick in market.ticks(broker) if tick.key not in wanted]
         desk.publish(others)
-        desk.wait_last()
+        desk.wait_all()
         assert {trade_of(tick) for tick in desk.received} == {trade_of(tick) for tick in desk.published}

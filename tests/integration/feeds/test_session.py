@@ -10,7 +10,7 @@ import pytest
 from ray_ingest.core.connection import State
 from ray_ingest.core.stall import StallSettings
 from ray_ingest.errors import ConfigError, ProcessSpentError
-from ray_ingest.feeds.session import link
+from ray_ingest.feeds.session import attempt, link
 from ray_ingest.feeds.session.adapter import WireSettings
 from ray_ingest.feeds.session.frame_log import read_frames
 from ray_ingest.feeds.session.source import BrokerSource
@@ -188,6 +188,7 @@ def test_a_mute_connection_is_made_anew(venue: TinyVenue, token_file: Path) -> N
             run.publish("a")
         venue.mute()
         run.wait(lambda: any(State.STALE in states for states in run.states), "the silence is seen")
+        venue.wait_attempts(2)  # only then the old connection has gone
         venue.heal()
         run.publish("a")
         assert run.gaps[0].from_ms == run.received_ms[99] - link.UNDERWAY_MS
@@ -340,8 +341,11 @@ def test_frames_that_are_none_are_counted(venue: TinyVenue, token_file: Path) ->
         assert run.source.dropped() == {"unknown": 2, "decoder_error": 1}
 
 
-def test_what_found_no_room_is_told_also_when_the_connection_ends(venue: TinyVenue, token_file: Path) -> None:
-    """Losses are told once a second; those of the last one don't go with the connection."""
+def test_what_found_no_room_is_told_also_when_the_connection_ends(
+    venue: TinyVenue, token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses are told once in a while; those of the last one don't go with the connection."""
+    monkeypatch.setattr(attempt, "LOST_S", 1_000.0)
     adapter = TinyAdapter()
     settings = settings_for(venue, token_file, "a", session=replace(SESSION, queue_frames=1))
     source = BrokerSource(settings, adapter)

@@ -92,8 +92,9 @@ class Story:
             self._list(1)
             self._wait_subscribed(1)
             self._publish(1, candles)
+            attempts = self._venue.attempts
             self._venue.abort()
-            self._venue.wait_connections(0)
+            self._venue.wait_attempts(attempts + 1)
             self._wait_subscribed(1)
             self._venue.expire_token()
             self._venue.abort()

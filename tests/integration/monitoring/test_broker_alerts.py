@@ -9,10 +9,11 @@ import threading
 import time
 from pathlib import Path
 
+from ray_ingest.ports import next_free_port
 from tests.integration.monitoring.expectations import BROKER_ALERTS, check_panels, check_words
 from tests.integration.monitoring.prometheus import prometheus
 from tests.integration.run.processes import running
-from tests.servers import free_port, running_server
+from tests.servers import running_server
 from tests.venues.brokers import new_token
 from tests.venues.upstox.venue import UpstoxVenue
 from tests.venues.venue import VenueTick
@@ -82,7 +83,7 @@ def write(path: Path, token: str) -> None:
 def test_alerts_of_a_broker_fire_and_clear(tmp_path: Path) -> None:
     """A token about to end, a mute feed, a server that is gone, a token refused: Prometheus tells each
     by its name, and that it is over; every panel has data in between."""
-    port, token = free_port(), tmp_path / "upstox.token"
+    port, token = next_free_port(18_960), tmp_path / "upstox.token"
     write(token, ending_token(600))
     venue = UpstoxVenue()
     with (

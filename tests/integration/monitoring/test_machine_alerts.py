@@ -13,17 +13,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ray_ingest.ports import next_free_port
 from tests.conftest import skip_or_fail
 from tests.integration.monitoring.expectations import MACHINE_ALERTS, check_panels, check_words
 from tests.integration.monitoring.prometheus import prometheus
 from tests.integration.run.processes import MARK, Run, running
-from tests.servers import free_port, running_server
+from tests.servers import running_server
 
 DISK_BYTES = 64 << 20
 LIVE = (
     *("ray.dashboard=false", "feed=sim", "feed.forever=true", "calendar=continuous"),
     *("feed.ticks_per_second=2000", "ingest.buffer_ticks=2000", "redis=url", "redis.timeout_s=1"),
-    *("ray.silent_s=4", "log.level=error", "journal.ticks=all"),
+    *("ray.silent_s=8", "log.level=error", "journal.ticks=all"),
 )
 
 
@@ -69,7 +70,7 @@ def fill(disk: Path) -> Path:
 def test_alerts_fire_while_something_is_wrong_and_clear_afterwards(tmp_path: Path, small_disk: Path) -> None:
     """The store stands still, an actor freezes, the journal's disk is full, the program ends: each is told
     by its name and with its words, and that it is over; every panel has data in between."""
-    port = free_port()
+    port = next_free_port(18_950)
     with running_server(tmp_path / "server") as store, prometheus(tmp_path / "prometheus", port) as server:
         places = (
             f"redis.url={store.url}",

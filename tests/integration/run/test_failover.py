@@ -42,7 +42,9 @@ FAR_MS = 10**9
 CLOCKS_MS = 5
 """By so much two clocks of one machine may differ, and what is rounded."""
 HOUR_MS = 3_600_000
-WORST_TAKEOVER_S = 2.0
+TAKEOVER_S, WORST_TAKEOVER_S = 2.0, 4.0
+"""Of most, and of each on a machine where other processes have their turns: less than a lone broker's silence
+takes to be noticed."""
 
 Watch = Callable[[Status], bool]
 """Shown every status of a run; True ends it."""
@@ -117,7 +119,7 @@ class Strikes:
         self._number = number
         self._random = random.Random(seed)
         self.worst_pause_s = 0.0
-        self._shown_s = time.monotonic()
+        self._shown_s = 0.0
         self._struck = ""
         self._calm_since_s = time.monotonic()
         self._calm_range_s = calm_s
@@ -126,10 +128,11 @@ class Strikes:
     def __call__(self, status: Status) -> bool:
         """The next step, if it is time for one."""
         now_s = time.monotonic()
-        if self._struck:
+        if self._shown_s:
             # The driver asks ten times a second: what it waits beyond that goes to other processes.
             self.worst_pause_s = max(self.worst_pause_s, now_s - self._shown_s - 0.2)
-            self._shown_s = now_s
+        self._shown_s = now_s
+        if self._struck:
             if status.active == [self._struck]:
                 return False
             self.reports.append(f"{self.kinds[-1]}: {status.takeover_why}")
@@ -240,6 +243,7 @@ def test_whoever_fails_the_next_takes_over(
         print(f"{number:,} candles equal; takeovers {np.round(sorted(took_s), 2)} s")
         print(f"longest wait for a status beyond the usual: {strikes.worst_pause_s:.2f} s")
     assert len(took_s) >= 10
+    assert np.median(took_s) <= TAKEOVER_S
     assert max(took_s) <= WORST_TAKEOVER_S + strikes.worst_pause_s
     with Candles(server.url) as candles:
         assert candles.gaps().is_empty()

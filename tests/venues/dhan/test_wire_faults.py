@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 
 from ray_ingest.core.connection import Trouble
+from ray_ingest.feeds.brokers import dhan_sdk
 from ray_ingest.feeds.brokers.dhan import ADAPTER
 from ray_ingest.feeds.session.adapter import Credentials, Keys, WireSettings
 from tests.venues.dhan import packets
@@ -108,15 +110,16 @@ def test_half_open(venue: DhanVenue) -> None:
     """A connection over which nothing passes is noticed by its missing pong, and closes within its time."""
     with live(venue, ping_s=0.3) as (made, memory):
         venue.half_open()
-        assert memory.wait_failure(5.0) == (Trouble.NETWORK, "no answer from Dhan in time")
-        assert made.close(3.0)
+        assert memory.wait_failure() == (Trouble.NETWORK, "no answer from Dhan in time")
+        assert made.close(60.0)
 
 
-def test_half_open_is_closed_in_time(venue: DhanVenue) -> None:
-    """A peer that never answers the close doesn't hold it up."""
+def test_half_open_is_closed_in_time(venue: DhanVenue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that never answers the close doesn't hold it up: the library would wait for it."""
+    monkeypatch.setattr(dhan_sdk, "connect", partial(dhan_sdk.connect, close_timeout=1_000))
     with live(venue) as (made, _):
         venue.half_open()
-        assert made.close(5.0)
+        assert made.close(60.0)
 
 
 def test_mute_but_alive(venue: DhanVenue) -> None:

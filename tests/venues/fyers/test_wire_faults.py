@@ -175,8 +175,9 @@ def test_a_half_open_connection_is_closed_at_once(venue: FyersVenue, opened: Con
 
 def test_a_stall_in_the_middle_of_a_frame_is_told(venue: FyersVenue, opened: Connect) -> None:
     """The SDK would wait for the last byte for ever; the wire gives up after `connect_s`."""
-    _, recorder = opened(KEYS, connect_s=0.5)
+    wire, recorder = opened(KEYS)
     venue.wait_subscribed(KEYS)
+    wire._transport._tcp.settimeout(0.5)  # connecting has had its ten seconds
     venue.stall_mid_frame()
     venue.publish(TICKS)
     assert recorder.wait_failed() == (Trouble.NETWORK, "WebSocketTimeoutException")

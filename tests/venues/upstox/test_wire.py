@@ -125,15 +125,15 @@ def test_frames_in_many_small_segments_arrive_whole(venue: UpstoxVenue) -> None:
 
 def test_pongs_are_signs_of_life(venue: UpstoxVenue) -> None:
     """Quiet hours have no data: the connection's own heartbeat must count."""
-    with live(venue, ping_s=0.2) as (_, memory):
-        memory.wait(lambda: memory.signs >= 3)
+    with live(venue, ping_s=1.0) as (_, memory):
+        memory.wait(lambda: memory.signs >= 2)
         assert not memory.failures
 
 
 def test_closing_ends_every_thread_and_says_nothing_more(venue: UpstoxVenue) -> None:
     """A closed wire leaves nothing that a new one could stumble over."""
     before = set(threading.enumerate())
-    with live(venue, FEW, ping_s=0.2) as (ours, memory):
+    with live(venue, FEW, ping_s=2.0) as (ours, memory):
         started = set(threading.enumerate()) - before
         assert len(started) == 3
         assert all(thread.daemon for thread in started)
