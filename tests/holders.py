@@ -11,6 +11,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 
+MOMENT_S = 5.0
 HOLD = """
 import os, sys
 from pathlib import Path
@@ -85,9 +86,9 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def goes(pid: int, patience_s: float = 30.0) -> bool:
+def goes(pid: int) -> bool:
     """Whether the process ends, reaped or not: a server lets go of its lock a moment before."""
-    deadline_s = time.monotonic() + patience_s
+    deadline_s = time.monotonic() + MOMENT_S
     while not is_gone(pid) and time.monotonic() < deadline_s:
         time.sleep(0.005)  # between two looks
     return is_gone(pid)

@@ -37,6 +37,9 @@ from tests.chaos.system import ENDING, config_of, note_ending, pids_of, plan_for
 from tests.chaos.verdict import Verdict
 
 LONGEST_S = 60.0
+LOSING = {"flushall", "wiped", "server_torn_tail", "failover"}
+"""Faults by which a store goes back, which nobody notices after a run's last look at it."""
+LATE = "the store went back at the end, and the run was started again"
 RUNS = 6
 """A run that ends in an error is started again, as a service manager would, so often at most."""
 
@@ -106,7 +109,7 @@ class Run:
             faults.join(LONGEST_S)
             if self._struck_s > self._ending_s() and not self.verdict.wrong:
                 # Nobody may have been there any more to notice: the same command makes it good.
-                self.note("a fault struck at the end, and the run was started again")
+                self.note(LATE)
                 drive()
         finally:
             over.set()
@@ -187,7 +190,8 @@ class Run:
                 self.verdict.wrong.append(f"the harness failed at {fault}: {error!r}")
                 return
             self.injected.append((fault.kind, injected_s))
-            self._struck_s = time.monotonic()
+            if fault.kind in LOSING:
+                self._struck_s = time.monotonic()
 
     def _watch(self, over: threading.Event) -> None:
         if over.wait(self._longest_s):

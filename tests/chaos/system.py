@@ -53,7 +53,7 @@ def plan_for(
 
 def note_ending(folder: Path, status: Status) -> None:
     """Keep in `folder` since when (monotonic s) the run is ending: its feeds have sent everything, it is
-    committed, and the store is looked at for the last time. A run that has found something missing isn't."""
+    committed, and the store is looked at for the last time."""
     ending = folder / ENDING
     if not status.finished:
         ending.unlink(missing_ok=True)

@@ -185,7 +185,9 @@ def verdict_of(scenario: Scenario, folder: Path, longest_s: float, rewinds: bool
     """The verdict of a whole run."""
     run = Run(scenario, folder, longest_s, rewinds=rewinds)
     try:
-        return run.go()
+        verdict = run.go()
+        assert [kind for kind, _ in run.injected] == [fault.kind for fault in scenario.faults]
+        return verdict
     finally:
         run.close()
 

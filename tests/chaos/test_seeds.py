@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.run import run_seed
+from tests.chaos.run import LATE, run_seed
 from tests.chaos.scenario import ALL_FAULTS, LOAD_S, Fault, scenario_of
 
 IMPORTANT = (
@@ -45,6 +45,7 @@ def test_a_store_wiped_after_the_end_is_filled_by_the_same_command(ray: str) -> 
     late = replace(scenario_of(seed_of("wiped")), faults=(Fault("wiped", LOAD_S + 3.0, 0.2, 0.5),))
     verdict = run_seed(late, keep=True)
     assert not verdict.wrong, verdict
+    assert LATE in verdict.notes
 
 
 def test_a_seed_always_means_the_same() -> None:

@@ -30,7 +30,7 @@ DEADLINE_S = 60.0
 FUTURE_MS = 60_000
 PUBLISH_MS = 100
 TURN_S = 0.1  # a session that is let run has a turn every 20 ms
-RECOUNTED_S = 0.9 * HELD_UP_S  # after such a pause the session counts a silence anew
+RECOUNTED_S = HELD_UP_S - TURN_S  # after such a pause the session counts a silence anew
 
 
 class Desk:
@@ -39,9 +39,8 @@ class Desk:
     `published` is all that the venue was given to send, in its order; `received` what came out of the
     session, prepared as for an owner; `gaps` what the session says it missed; `states` those of its only
     connection since `forget_states`, without repetitions; `silence_s` how long no tick had come when it was
-    last no longer live, without the time for which the machine held the session up, which is `held_up_s`
-    since `forget_states`. Who holds `publishing`
-    keeps the exchange waiting.
+    last no longer live, without the time for which the machine held the session up; `longest_pause_s` the
+    longest of these times since `forget_states`. Who holds `publishing` keeps the exchange waiting.
     """
 
     def __init__(self, broker: str, market: Market, folder: Path) -> None:
@@ -52,7 +51,7 @@ class Desk:
         self.received: list[VenueTick] = []
         self.gaps: list[Disconnected] = []
         self.states: list[State] = []
-        self.silence_s = self.held_up_s = 0.0
+        self.silence_s = self.longest_pause_s = 0.0
         self._token_file = folder / f"{broker}.token"
         self._came: set[Trade] = set()
         self._ticked_s = self._turn_s = 0.0
@@ -161,7 +160,7 @@ class Desk:
         """From here on `states` begins with the one of now, and it has not been silent."""
         with self._changed:
             del self.states[:-1]
-            self.silence_s = self.held_up_s = 0.0
+            self.silence_s = self.longest_pause_s = 0.0
 
     def newest(self, seconds: float) -> list[VenueTick]:
         """What was published of the last seconds of event time."""
@@ -217,7 +216,7 @@ class Desk:
                 last_s, self._turn_s = self._turn_s, time.monotonic()
                 late_s = max(0.0, self._turn_s - last_s - TURN_S)
                 self._held_up_s += late_s
-                self.held_up_s += late_s
+                self.longest_pause_s = max(self.longest_pause_s, late_s)
                 if late_s > RECOUNTED_S:
                     self._ticked_s, self._held_up_s = self._turn_s, 0.0
                 if isinstance(block, Disconnected):

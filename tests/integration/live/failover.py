@@ -161,6 +161,8 @@ class Strikes:
         kind = KINDS[len(self.struck)] if len(self.struck) < len(KINDS) else self._random.choice(KINDS)
         venue = self._exchange.venues[broker]
         self._victim = broker
+        if not self.struck:
+            self.worst_pause_s = 0.0  # those of the start don't matter
         self.struck.append((kind, broker, epoch_ms()))
         if kind == "killed":
             venue.refuse(503)

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ def default_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DefaultRun
             while not UPDATED.search(metrics):
                 with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310
                     metrics = answer.read().decode()
+                time.sleep(0.1)  # between two looks
             yield DefaultRun(run, run.end(), metrics, second)
 
 

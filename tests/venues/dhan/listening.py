@@ -49,18 +49,18 @@ class Memory:
         self.failures.append((trouble, why))
         self._note("failed")
 
-    def wait(self, condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
+    def wait(self, condition: Callable[[], bool]) -> None:
         """Until it holds; looked at with every piece of news."""
         with self._news:
-            assert self._news.wait_for(condition, timeout_s), (self.said, self.failures, len(self.frames))
+            assert self._news.wait_for(condition, DEADLINE_S), (self.said, self.failures, len(self.frames))
 
-    def wait_said(self, word: str, timeout_s: float = DEADLINE_S) -> None:
+    def wait_said(self, word: str) -> None:
         """Until this was called."""
-        self.wait(lambda: word in self.said, timeout_s)
+        self.wait(lambda: word in self.said)
 
-    def wait_failure(self, timeout_s: float = DEADLINE_S) -> tuple[Trouble, str]:
+    def wait_failure(self) -> tuple[Trouble, str]:
         """How the connection ended."""
-        self.wait_said("failed", timeout_s)
+        self.wait_said("failed")
         return self.failures[0]
 
     def _note(self, word: str) -> None:
