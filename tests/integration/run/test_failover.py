@@ -232,7 +232,7 @@ def test_whoever_fails_the_next_takes_over(
 ) -> None:
     """The feed that counts is cut off, muted, refused, killed and spent under load, at random, and preferred
     ones come back: mostly within two seconds of the last tick another one counts, every candle is the
-    oracle's over the ticks sent, no volume is counted twice, and there is no gap as somebody was always well."""
+    oracle's over the ticks sent, no volume is counted twice, and there is no gap as one was always well."""
     market = market_in(tmp_path)
     strikes = Strikes(market, 10, seed=4)
     run(plan_for(server, market, "failover", f"test-{uuid4().hex[:8]}"), strikes)
